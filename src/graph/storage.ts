@@ -1,0 +1,58 @@
+/**
+ * Where realised numbers live: plain data on the host, or a block in a device's memory in that device's layout, or both.
+ * A graph's `buffer` nodes point here. Writing a new value in place bumps `version`, so a node recorded before the write knows it is stale.
+ */
+
+import { allocate, type DType, type TypedArray } from '../util/dtype.js';
+import { numel, type Shape } from '../util/shape.js';
+
+/** A value in a device's own memory and layout. */
+export interface DeviceBlock {
+  readonly device: object;
+  /** Plain row-major host copy. */
+  read(): TypedArray;
+  free(): void;
+}
+
+let nextId = 1;
+
+export class Storage {
+  readonly id = nextId++;
+  version = 0;
+  /** Named in messages, e.g. the parameter's path. */
+  name: string | null = null;
+
+  constructor(
+    readonly shape: Shape,
+    readonly dtype: DType,
+    /** Row-major host data; null once the device's copy is the only current one. */
+    public host: TypedArray | null,
+    /** Persistent storages (parameters, buffers, optimiser state) move into device memory; the others are staged for each run. */
+    readonly persistent = false,
+  ) {}
+
+  block: DeviceBlock | null = null;
+
+  static zeros(shape: Shape, dtype: DType, persistent = false): Storage {
+    return new Storage(shape, dtype, allocate(dtype, numel(shape)), persistent);
+  }
+
+  /** Current value, row-major. The array is the caller's only if it copies it. */
+  read(): TypedArray {
+    if (this.host !== null) return this.host;
+    return this.block!.read();
+  }
+
+  /** Replaces the value from the host. */
+  write(data: TypedArray): void {
+    this.host = data;
+    this.release();
+    this.version++;
+  }
+
+  /** Gives device memory back (the value stays only if it is on the host). */
+  release(): void {
+    this.block?.free();
+    this.block = null;
+  }
+}
