@@ -25,13 +25,30 @@ export class Storage {
   constructor(
     readonly shape: Shape,
     readonly dtype: DType,
-    /** Row-major host data; null once the device's copy is the only current one. */
-    public host: TypedArray | null,
+    host: TypedArray | null,
     /** Persistent storages (parameters, buffers, optimiser state) move into device memory; the others are staged for each run. */
     readonly persistent = false,
-  ) {}
+  ) {
+    this.#host = host;
+  }
 
   block: DeviceBlock | null = null;
+  #host: TypedArray | null;
+  #fill: (() => TypedArray) | null = null;
+
+  /** Row-major host data; null once the device's copy is the only current one. */
+  get host(): TypedArray | null {
+    if (this.#fill !== null) {
+      this.#host = this.#fill();
+      this.#fill = null;
+    }
+    return this.#host;
+  }
+
+  set host(data: TypedArray | null) {
+    this.#host = data;
+    this.#fill = null;
+  }
 
   static zeros(shape: Shape, dtype: DType, persistent = false): Storage {
     return new Storage(shape, dtype, allocate(dtype, numel(shape)), persistent);
@@ -48,6 +65,14 @@ export class Storage {
     this.host = data;
     this.release();
     this.version++;
+  }
+
+  /** Like `write`, but `fill` runs when somebody first looks: initial weights that a checkpoint replaces are never drawn. */
+  defer(fill: () => TypedArray): void {
+    this.release();
+    this.version++;
+    this.#host = null;
+    this.#fill = fill;
   }
 
   /** Gives device memory back (the value stays only if it is on the host). */
