@@ -1,0 +1,21 @@
+/** Unit tests stand beside their sources, the rest under test/. Tests may import the package by its name, as users do. */
+
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^fovea$/, replacement: source('./src/index.ts') },
+      { find: /^fovea\/node$/, replacement: source('./src/node.ts') },
+    ],
+  },
+  test: {
+    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    environment: 'node',
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});
