@@ -47,15 +47,28 @@ export async function compileOptimised(bytes: Uint8Array): Promise<WebAssembly.M
 
 /** A module of Node's own, or undefined elsewhere. Bundlers for browsers see no import. */
 export function nodeModule<Name extends keyof NodeModules>(name: Name): NodeModules[Name] | undefined {
-  const { process } = globalThis;
-  if (typeof process?.getBuiltinModule !== 'function' || !process.versions?.node) return undefined;
-  return process.getBuiltinModule(name) as NodeModules[Name];
+  const { process } = globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } };
+  return process?.getBuiltinModule?.(name) as NodeModules[Name] | undefined;
 }
 
+/** What is used of them, spelled out: a browser project need not know Node's types. */
 interface NodeModules {
-  'node:os': typeof import('node:os');
-  'node:v8': typeof import('node:v8');
-  'node:worker_threads': typeof import('node:worker_threads');
+  'node:os': { availableParallelism(): number };
+  'node:v8': { setFlagsFromString(flag: string): void };
+  'node:worker_threads': { Worker: NodeWorkerConstructor };
+}
+
+export type NodeWorkerConstructor = new (
+  source: string,
+  options: { eval: true; execArgv: string[]; env: Record<string, string>; name: string },
+) => NodeWorker;
+
+interface NodeWorker {
+  postMessage(message: unknown): void;
+  on<Value>(event: 'message' | 'error' | 'exit', listener: (value: Value) => void): void;
+  ref(): void;
+  unref(): void;
+  terminate(): Promise<unknown>;
 }
 
 const SLOW_START_FLAGS = ['liftoff', 'wasm-lazy-compilation'];

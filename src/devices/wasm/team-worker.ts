@@ -13,13 +13,20 @@ export type WorkerMessage =
       readonly threads: number;
       /** Address of two words: workers still inside the run, and traps met in it. */
       readonly tally: number;
-      /** Byte offsets in a program's control block. */
-      readonly abortOffset: number;
-      readonly generationOffset: number;
     }
   | { readonly kind: 'load'; readonly id: number; readonly module: WebAssembly.Module }
   | { readonly kind: 'unload'; readonly id: number }
-  | { readonly kind: 'run'; readonly id: number; readonly slots: number; readonly control: number };
+  | ({ readonly kind: 'run' } & Call);
+
+/** One run of a loaded module. All but `id` are addresses. */
+export interface Call {
+  readonly id: number;
+  readonly slots: number;
+  readonly control: number;
+  /** Two words of the control block: the one that calls the run off, and the barrier's generation, which sleepers wait on. */
+  readonly abort: number;
+  readonly generation: number;
+}
 
 export type WorkerReply =
   | { readonly kind: 'ready' }
@@ -47,16 +54,16 @@ const handle = {
   unload({ id }) {
     programs.delete(id);
   },
-  run({ id, slots, control }) {
+  run({ id, slots, control, abort, generation }) {
     try {
       programs.get(id)(team.thread, team.threads, slots, control);
     } catch (error) {
       Atomics.add(tally, 1, 1);
       // The others may sleep in a barrier this thread will never reach: raise the abort word, then end their wait.
       const words = new Int32Array(team.memory.buffer);
-      Atomics.store(words, (control + team.abortOffset) >> 2, 1);
-      Atomics.add(words, (control + team.generationOffset) >> 2, 1);
-      Atomics.notify(words, (control + team.generationOffset) >> 2);
+      Atomics.store(words, abort >>> 2, 1);
+      Atomics.add(words, generation >>> 2, 1);
+      Atomics.notify(words, generation >>> 2);
       port.postMessage({ kind: 'trap', thread: team.thread, message: String(error?.message), stack: String(error?.stack) });
     }
     if (Atomics.sub(tally, 0, 1) === 1) port.postMessage({ kind: 'done', traps: Atomics.load(tally, 1) });

@@ -6,9 +6,8 @@ const TALLY = 64;
 const SLOTS = 128;
 const CONTROL = 256;
 const WORD = 512;
-const ABORT_OFFSET = 0;
 const GENERATION_OFFSET = 64;
-const CALL = { slots: SLOTS, control: CONTROL };
+const CALL = { slots: SLOTS, control: CONTROL, abort: CONTROL, generation: CONTROL + GENERATION_OFFSET };
 
 const teams: Team[] = [];
 afterEach(async () => {
@@ -20,13 +19,7 @@ async function startTeam(threads: number): Promise<{ team: Team; words: Int32Arr
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
   const words = new Int32Array(memory.buffer);
   words[SLOTS / 4 + 1] = WORD;
-  const team = await Team.start({
-    threads,
-    memory,
-    tally: TALLY,
-    abortOffset: ABORT_OFFSET,
-    generationOffset: GENERATION_OFFSET,
-  });
+  const team = await Team.start({ threads, memory, tally: TALLY });
   teams.push(team);
   return { team, words };
 }

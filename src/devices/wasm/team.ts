@@ -6,24 +6,14 @@
  */
 
 import { invariant } from '../../util/errors.js';
-import { nodeModule } from './features.js';
-import { WORKER_SOURCE, type WorkerMessage, type WorkerReply } from './team-worker.js';
+import { type NodeWorkerConstructor, nodeModule } from './features.js';
+import { type Call, WORKER_SOURCE, type WorkerMessage, type WorkerReply } from './team-worker.js';
 
 export interface TeamOptions {
   readonly threads: number;
   readonly memory: WebAssembly.Memory;
   /** Address of 8 bytes of that memory for the team's own use. */
   readonly tally: number;
-  /** Byte offsets, in a program's control block, of the word that calls a run off and of the barrier's generation. */
-  readonly abortOffset: number;
-  readonly generationOffset: number;
-}
-
-/** One run of a loaded module: addresses of its slot table and of its control block. */
-export interface Call {
-  readonly id: number;
-  readonly slots: number;
-  readonly control: number;
 }
 
 /** A kernel trapped, or a worker died. */
@@ -88,14 +78,14 @@ export class Team {
 
   private async hire(): Promise<void> {
     await this.leaving;
-    const { threads, memory, tally, abortOffset, generationOffset } = this.options;
+    const { threads, memory, tally } = this.options;
     const ready: Promise<void>[] = [];
     try {
       for (let thread = 0; thread < threads; thread++) {
         const worker = spawnWorker();
         this.workers.push(worker);
         ready.push(this.listen(worker));
-        worker.post({ kind: 'hire', memory, thread, threads, tally, abortOffset, generationOffset });
+        worker.post({ kind: 'hire', memory, thread, threads, tally });
       }
       for (const [id, module] of this.modules) this.tell({ kind: 'load', id, module });
       await Promise.all(ready);
@@ -147,12 +137,11 @@ export class Team {
   }
 
   /** Lets workers leave a barrier that will never fill. */
-  private callOff({ control }: Call): void {
-    const { memory, abortOffset, generationOffset } = this.options;
-    const words = new Int32Array(memory.buffer);
-    Atomics.store(words, (control + abortOffset) >> 2, 1);
-    Atomics.add(words, (control + generationOffset) >> 2, 1);
-    Atomics.notify(words, (control + generationOffset) >> 2);
+  private callOff({ abort, generation }: Call): void {
+    const words = new Int32Array(this.options.memory.buffer);
+    Atomics.store(words, abort >>> 2, 1);
+    Atomics.add(words, generation >>> 2, 1);
+    Atomics.notify(words, generation >>> 2);
   }
 }
 
@@ -178,18 +167,18 @@ interface TeamWorker {
 
 function spawnWorker(): TeamWorker {
   const threads = nodeModule('node:worker_threads');
-  return threads ? nodeWorker(threads) : webWorker();
+  return threads ? nodeWorker(threads.Worker) : webWorker();
 }
 
-function nodeWorker({ Worker }: typeof import('node:worker_threads')): TeamWorker {
+function nodeWorker(Worker: NodeWorkerConstructor): TeamWorker {
   // No environment and no flags: a loader named there (`--import tsx`) would run in every worker, for nothing.
   const worker = new Worker(WORKER_SOURCE, { eval: true, execArgv: [], env: {}, name: 'fovea' });
   return {
     post: (message) => worker.postMessage(message),
     listen(onReply, onDeath) {
       worker.on('message', onReply);
-      worker.on('error', (error) => onDeath(`a worker died: ${error instanceof Error ? error.message : error}`));
-      worker.on('exit', (code) => onDeath(`a worker ended with exit code ${code}`));
+      worker.on('error', (error: Error) => onDeath(`a worker died: ${error.message}`));
+      worker.on('exit', (code: number) => onDeath(`a worker ended with exit code ${code}`));
     },
     keepAlive: (on) => (on ? worker.ref() : worker.unref()),
     terminate: () => worker.terminate(),
