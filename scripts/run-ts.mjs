@@ -29,7 +29,7 @@ await script(import.meta.url, async ([entry, ...args]) => {
       packages: 'external',
       sourcemap: 'inline',
       logLevel: 'error',
-      plugins: [compiledLibrary],
+      plugins: [compiledLibrary()],
     });
     const node = [...process.execArgv, '--enable-source-maps', outfile, ...args];
     return spawnSync(process.execPath, node, { cwd: root, stdio: 'inherit' }).status ?? 1;
@@ -38,15 +38,18 @@ await script(import.meta.url, async ([entry, ...args]) => {
   }
 });
 
-const compiledLibrary = {
-  name: 'compiled-library',
-  setup(build) {
-    const src = join(root, 'src') + sep;
-    build.onResolve({ filter: /^\./ }, ({ importer, path }) => {
-      const target = resolve(dirname(importer), path);
-      if (!importer || !target.startsWith(src)) return null;
-      const compiled = join(root, 'dist', relative(src, target)).replace(/\.ts$/, '.js');
-      return { path: pathToFileURL(compiled).href, external: true };
-    });
-  },
-};
+/** An esbuild plugin that sends imports leading into src/ to the compiled file in dist/. */
+function compiledLibrary() {
+  const src = join(root, 'src') + sep;
+  return {
+    name: 'compiled-library',
+    setup(build) {
+      build.onResolve({ filter: /^\./ }, ({ importer, path }) => {
+        const target = resolve(dirname(importer), path);
+        if (!importer || !target.startsWith(src)) return null;
+        const compiled = join(root, 'dist', relative(src, target)).replace(/\.ts$/, '.js');
+        return { path: pathToFileURL(compiled).href, external: true };
+      });
+    },
+  };
+}

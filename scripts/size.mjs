@@ -1,13 +1,15 @@
 /** `npm run size`: how much the whole library weighs in a web page, and that it stays under the limit. Nothing from Node may be in it. */
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { root, script, setup } from './setup.mjs';
+import { root, SetupError, script, setup } from './setup.mjs';
 
 const limitBytes = 90_000;
 
 await script(import.meta.url, async () => {
   setup();
+  if (!existsSync(join(root, 'src/index.ts'))) throw new SetupError('src/index.ts is not there yet');
   const { build } = await import('esbuild');
   const { outputFiles, metafile } = await build({
     entryPoints: [join(root, 'src/index.ts')],

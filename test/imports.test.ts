@@ -179,7 +179,8 @@ function nodeLeaks(files: Source[]): string[] {
     .flatMap(({ path, imports }) =>
       imports
         .filter(
-          ({ specifier, kind }) => isNodeModule(specifier) || (specifier.endsWith('.node.js') && kind === 'static'),
+          ({ specifier, kind }) =>
+            (kind !== 'type' && isNodeModule(specifier)) || (kind === 'static' && specifier.endsWith('.node.js')),
         )
         .map(({ specifier, line }) => `${path}:${line} imports ${specifier}`),
     );
