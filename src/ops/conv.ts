@@ -1,0 +1,369 @@
+/**
+ * Convolution over 1, 2 or 3 spatial axes (cross-correlation, as everywhere in deep learning) and its two adjoints. All three are
+ * derivatives of one trilinear form T(x, w, y) = Σ x·w·y over batch, outputs and taps: `conv` by y, `convInputGrad` by x, `convWeightGrad`
+ * by w. So the gradients of each are the other two, at any order, and one loop nest serves the reference of all three.
+ *
+ * x [N, C, spatial…], weight [O, C/groups, kernel…], y [N, O, spatial'…]. Bias is an add, not part of the primitive.
+ */
+
+import { type Node, scopeSuffix } from '../graph/node.js';
+import { defineOp, record } from '../graph/op.js';
+import { ConfigError } from '../util/errors.js';
+import { formatShape, numel, type Shape, sameShape } from '../util/shape.js';
+import { pad } from './movement.js';
+import { requireDType } from './require-dtype.js';
+import { type Operand, shapeError } from './shape-error.js';
+import {
+  type ConvOptions,
+  type ConvParams,
+  convParams,
+  nonNegativePerAxis,
+  type Pair,
+  type PerAxis,
+  spanOf,
+  spatialLetters,
+  type Window,
+  type WindowGeometry,
+  windowGeometry,
+  windowOutput,
+  windowsOfTap,
+} from './window.js';
+
+/** Convolution: x [N, C, spatial…] and weight [O, C/groups, kernel…] → [N, O, spatial'…]. @throws {ShapeError} @throws {ConfigError} */
+export function conv(x: Node, weight: Node, options: ConvOptions = {}): Node {
+  return record(convOp, [x, weight], convParams(convName(weight.shape), options, weight.shape.slice(2)));
+}
+
+/** Gradient of `conv` by its input, of shape `xShape`, from that of its output. */
+export function convInputGrad(dy: Node, weight: Node, xShape: Shape, p: ConvParams): Node {
+  return record(convInputGradOp, [dy, weight], { ...paramsOnly(p), xShape });
+}
+
+/** Gradient of `conv` by its weight, of shape `wShape`, from that of its output. */
+export function convWeightGrad(dy: Node, x: Node, wShape: Shape, p: ConvParams): Node {
+  return record(convWeightGradOp, [dy, x], { ...paramsOnly(p), wShape });
+}
+
+export interface ConvTransposeOptions {
+  readonly stride?: PerAxis;
+  /** Cut off the output's sides: what a convolution with this padding would have added. */
+  readonly padding?: number | readonly (number | Pair)[];
+  /** Added to the end of each axis; below the stride or the dilation. */
+  readonly outputPadding?: PerAxis;
+  readonly dilation?: PerAxis;
+  readonly groups?: number;
+}
+
+/**
+ * Transposed convolution: x [N, C, spatial…] and weight [C, O/groups, kernel…] → [N, O, spatial'…],
+ * H' = (H − 1)·stride − lo − hi + dilation·(kH − 1) + outputPadding + 1. It is the input gradient of the convolution with that weight.
+ * @throws {ShapeError} @throws {ConfigError}
+ */
+export function convTranspose(x: Node, weight: Node, options: ConvTransposeOptions = {}): Node {
+  const rank = weight.shape.length - 2;
+  const op = `convTranspose${rank}d`;
+  const operands = convTransposeOperands(x.shape, weight.shape);
+  checkRanks(op, x.shape, weight.shape, operands);
+  const outputPadding = nonNegativePerAxis(op, 'outputPadding', options.outputPadding ?? 0, rank);
+  if (typeof options.padding === 'string') {
+    throw new ConfigError(`${op}: padding takes numbers; got '${options.padding}'${scopeSuffix()}`);
+  }
+  const p = convParams(op, options, weight.shape.slice(2));
+  checkTransposedChannels(op, x.shape, weight.shape, p.groups, operands);
+
+  const spatial: number[] = [];
+  const padding: Pair[] = [];
+  const zeros: Pair[] = [];
+  for (let i = 0; i < rank; i++) {
+    const [size, kernel, [lo, hi]] = [x.shape[i + 2], weight.shape[i + 2], p.padding[i]];
+    const extra = outputPadding[i];
+    checkOutputPadding(op, extra, p.stride[i], p.dilation[i], spatialLetters(rank)[i]);
+    const out = (size - 1) * p.stride[i] - lo - hi + spanOf(kernel, p.dilation[i]) + extra;
+    if (out < 1) {
+      const a = spatialLetters(rank)[i];
+      throw shapeError(
+        op,
+        'padding cuts the whole output away',
+        operands,
+        `${a}' = (${a} − 1)·stride − lo − hi + dilation·(k${a} − 1) + outputPadding + 1 = ` +
+          `(${size} − 1)·${p.stride[i]} − ${lo} − ${hi} + ${p.dilation[i]}·(${kernel} − 1) + ${extra} + 1 = ${out}, and must be at least 1. ` +
+          `Pass a padding smaller by ${1 - out} or more in all.`,
+      );
+    }
+    // Extra output smaller than the stride is what a strided convolution would have overlooked. More than that must come out of the
+    // padding at the end, and once that is used up no tap reaches there: zeros.
+    const fromPadding = extra < p.stride[i] ? 0 : Math.min(hi, extra);
+    const asZeros = extra < p.stride[i] ? 0 : extra - fromPadding;
+    padding.push([lo, hi - fromPadding]);
+    zeros.push([0, asZeros]);
+    spatial.push(out - asZeros);
+  }
+  const outChannels = weight.shape[1] * p.groups;
+  const y = convInputGrad(x, weight, [x.shape[0], outChannels, ...spatial], { ...p, padding });
+  return zeros.some(([, hi]) => hi > 0) ? pad(y, [[0, 0], [0, 0], ...zeros], 0) : y;
+}
+
+/** Everything a kernel needs to know, with spatial axes brought to three. */
+export interface ConvGeometry extends WindowGeometry {
+  readonly batch: number;
+  readonly groups: number;
+  /** Channels each group reads. */
+  readonly inPerGroup: number;
+  /** Channels each group writes. */
+  readonly outPerGroup: number;
+}
+
+/** The geometry of the convolution of x with weight, be it computed forwards or as one of the adjoints. Expects shapes that fit. */
+export function convGeometry(xShape: Shape, wShape: Shape, p: ConvParams): ConvGeometry {
+  return {
+    ...windowGeometry(xShape.slice(2), convWindow(wShape, p)),
+    batch: xShape[0],
+    groups: p.groups,
+    inPerGroup: wShape[1],
+    outPerGroup: wShape[0] / p.groups,
+  };
+}
+
+/** Shape of the output. @throws {ShapeError} when the operands do not fit each other. */
+export function convShape(op: string, xShape: Shape, wShape: Shape, p: ConvParams): number[] {
+  const operands = convOperands(xShape, wShape);
+  checkRanks(op, xShape, wShape, operands);
+  checkChannels(op, xShape, wShape, p.groups, operands);
+  return [xShape[0], wShape[0], ...windowOutput(op, xShape.slice(2), convWindow(wShape, p), operands)];
+}
+
+export interface ConvInputGradParams extends ConvParams {
+  readonly xShape: Shape;
+}
+
+export interface ConvWeightGradParams extends ConvParams {
+  readonly wShape: Shape;
+}
+
+export const convOp = defineOp<ConvParams>('conv', {
+  infer([x, weight], p) {
+    const op = convName(weight.shape);
+    requireDType(op, 'x', x.dtype, 'float32');
+    requireDType(op, 'weight', weight.dtype, 'float32');
+    return { shape: convShape(op, x.shape, weight.shape, p), dtype: 'float32' };
+  },
+  reference([x, w], p, out) {
+    const y = new Float64Array(numel(out.shape));
+    forEachRow(convGeometry(x.shape, w.shape, p), (xAt, xStep, wAt, yAt, count) => {
+      const tap = w.data[wAt];
+      for (let i = 0; i < count; i++) y[yAt + i] += tap * x.data[xAt + i * xStep];
+    });
+    return y;
+  },
+  vjp: (dy, { inputs: [x, w], attrs }) => [convInputGrad(dy, w, x.shape, attrs), convWeightGrad(dy, x, w.shape, attrs)],
+  macs: (node) => numel(node.shape) * numel(node.inputs[1].shape.slice(1)),
+});
+
+export const convInputGradOp = defineOp<ConvInputGradParams>('convInputGrad', {
+  infer([dy, weight], p) {
+    const op = `${convName(weight.shape)}InputGrad`;
+    requireDType(op, 'weight', weight.dtype, 'float32');
+    checkOutputGrad(op, dy, p.xShape, weight.shape, p);
+    return { shape: p.xShape, dtype: 'float32' };
+  },
+  reference([dy, w], p, out) {
+    const dx = new Float64Array(numel(out.shape));
+    forEachRow(convGeometry(p.xShape, w.shape, p), (xAt, xStep, wAt, yAt, count) => {
+      const tap = w.data[wAt];
+      for (let i = 0; i < count; i++) dx[xAt + i * xStep] += tap * dy.data[yAt + i];
+    });
+    return dx;
+  },
+  vjp: (dz, { inputs: [dy, w], attrs }) => [conv(dz, w, paramsOnly(attrs)), convWeightGrad(dy, dz, w.shape, attrs)],
+  macs: (node) => numel(node.inputs[0].shape) * numel(node.inputs[1].shape.slice(1)),
+});
+
+export const convWeightGradOp = defineOp<ConvWeightGradParams>('convWeightGrad', {
+  infer([dy, x], p) {
+    const op = `${convName(p.wShape)}WeightGrad`;
+    requireDType(op, 'x', x.dtype, 'float32');
+    checkOutputGrad(op, dy, x.shape, p.wShape, p);
+    return { shape: p.wShape, dtype: 'float32' };
+  },
+  reference([dy, x], p, out) {
+    const dw = new Float64Array(numel(out.shape));
+    forEachRow(convGeometry(x.shape, p.wShape, p), (xAt, xStep, wAt, yAt, count) => {
+      let sum = 0;
+      for (let i = 0; i < count; i++) sum += dy.data[yAt + i] * x.data[xAt + i * xStep];
+      dw[wAt] += sum;
+    });
+    return dw;
+  },
+  vjp: (dv, { inputs: [dy, x], attrs }) => [conv(x, dv, paramsOnly(attrs)), convInputGrad(dy, dv, x.shape, attrs)],
+  macs: (node) => numel(node.inputs[0].shape) * numel(node.shape.slice(1)),
+});
+
+/** Visits the trilinear form row by row: `count` outputs from yAt on, side by side, meet tap wAt and the inputs xAt, xAt + xStep … */
+function forEachRow(
+  g: ConvGeometry,
+  visit: (xAt: number, xStep: number, wAt: number, yAt: number, count: number) => void,
+): void {
+  const [inD, inH, inW] = g.in;
+  const [outD, outH, outW] = g.out;
+  const [kD, kH, kW] = g.kernel;
+  const inChannels = g.groups * g.inPerGroup;
+  const outChannels = g.groups * g.outPerGroup;
+  const input = (axis: 0 | 1 | 2, o: number, k: number) => o * g.stride[axis] - g.padLo[axis] + k * g.dilation[axis];
+  for (let kd = 0; kd < kD; kd++) {
+    const [d0, d1] = windowsOfTap(g, 0, kd);
+    for (let kh = 0; kh < kH; kh++) {
+      const [h0, h1] = windowsOfTap(g, 1, kh);
+      for (let kw = 0; kw < kW; kw++) {
+        const [w0, w1] = windowsOfTap(g, 2, kw);
+        if (w1 === w0) continue;
+        for (let n = 0; n < g.batch; n++) {
+          for (let o = 0; o < outChannels; o++) {
+            const group = Math.floor(o / g.outPerGroup);
+            for (let c = 0; c < g.inPerGroup; c++) {
+              const xPlane = (n * inChannels + group * g.inPerGroup + c) * inD;
+              const yPlane = (n * outChannels + o) * outD;
+              const wAt = (((o * g.inPerGroup + c) * kD + kd) * kH + kh) * kW + kw;
+              for (let d = d0; d < d1; d++) {
+                for (let h = h0; h < h1; h++) {
+                  const xRow = (xPlane + input(0, d, kd)) * inH + input(1, h, kh);
+                  const yRow = (yPlane + d) * outH + h;
+                  visit(xRow * inW + input(2, w0, kw), g.stride[2], wAt, yRow * outW + w0, w1 - w0);
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+/** Shared by the adjoints: dy must look like the output of the convolution of x with weight. */
+function checkOutputGrad(op: string, dy: Node, xShape: Shape, wShape: Shape, p: ConvParams): void {
+  requireDType(op, 'dy', dy.dtype, 'float32');
+  const yShape = convShape(op, xShape, wShape, p);
+  if (sameShape(dy.shape, yShape)) return;
+  const letters = ['N', 'O', ...spatialLetters(wShape.length - 2).map((a) => `${a}'`)].join(' ');
+  throw shapeError(
+    op,
+    "dy does not have the shape of the convolution's output",
+    [['dy', dy.shape, letters], ...convOperands(xShape, wShape)],
+    `x and weight give ${formatShape(yShape)}. Pass a dy of that shape.`,
+  );
+}
+
+function convName(wShape: Shape): string {
+  return `conv${wShape.length - 2}d`;
+}
+
+function convWindow(wShape: Shape, p: ConvParams): Window {
+  return { kernelSize: wShape.slice(2), stride: p.stride, padding: p.padding, dilation: p.dilation };
+}
+
+/** Attributes are compared and printed: nothing but the parameters may slip in from a wider object. */
+function paramsOnly({ stride, padding, dilation, groups }: ConvParams): ConvParams {
+  return { stride, padding, dilation, groups };
+}
+
+function convOperands(xShape: Shape, wShape: Shape): Operand[] {
+  const axes = spatialLetters(wShape.length - 2).join(' ');
+  return [
+    ['x', xShape, xShape.length === wShape.length ? `N C ${axes}` : ''],
+    ['weight', wShape, `O C/groups ${axes}`],
+  ];
+}
+
+function convTransposeOperands(xShape: Shape, wShape: Shape): Operand[] {
+  const axes = spatialLetters(wShape.length - 2).join(' ');
+  return [
+    ['x', xShape, xShape.length === wShape.length ? `N C ${axes}` : ''],
+    ['weight', wShape, `C O/groups ${axes}`],
+  ];
+}
+
+function checkRanks(op: string, xShape: Shape, wShape: Shape, operands: readonly Operand[]): void {
+  const rank = wShape.length - 2;
+  if (rank < 1 || rank > 3) {
+    const plain = operands.map(([name, shape]): Operand => [name, shape]);
+    const rule = `weight has ${wShape.length} axes; two for channels and one to three spatial ones make 3, 4 or 5.`;
+    throw shapeError(op.replace(/-?\d+d/, ''), 'weight has the wrong number of axes', plain, rule);
+  }
+  if (xShape.length !== wShape.length) {
+    const letters = `N C ${spatialLetters(rank).join(' ')}`;
+    const fix = xShape.length === rank + 1 ? ' For a single item add the batch axis: x.unsqueeze(0).' : '';
+    throw shapeError(
+      op,
+      'x has the wrong number of axes',
+      operands,
+      `x has ${xShape.length} axes; ${op} takes ${rank + 2}: ${letters}.${fix}`,
+    );
+  }
+}
+
+function checkChannels(op: string, xShape: Shape, wShape: Shape, groups: number, operands: readonly Operand[]): void {
+  const [channels, outChannels, perGroup] = [xShape[1], wShape[0], wShape[1]];
+  if (outChannels % groups !== 0 || channels % groups !== 0) {
+    throw shapeError(
+      op,
+      'groups does not divide the channels',
+      operands,
+      `groups = ${groups} must divide both C = ${channels} of x and O = ${outChannels} of weight. ` +
+        `Pass groups: ${orList(commonDivisors(channels, outChannels))}.`,
+    );
+  }
+  if (channels === perGroup * groups) return;
+  const fitting = channels / perGroup;
+  const otherGroups = Number.isInteger(fitting) && outChannels % fitting === 0 ? `groups: ${fitting}, or ` : '';
+  throw shapeError(
+    op,
+    'channels do not match',
+    operands,
+    `x has C = ${channels}; weight with groups = ${groups} takes ${perGroup * groups}. ` +
+      `Pass ${otherGroups}a weight of shape ${formatShape([outChannels, channels / groups, ...wShape.slice(2)])}.`,
+  );
+}
+
+function checkTransposedChannels(
+  op: string,
+  xShape: Shape,
+  wShape: Shape,
+  groups: number,
+  operands: readonly Operand[],
+): void {
+  const channels = xShape[1];
+  if (channels !== wShape[0]) {
+    throw shapeError(
+      op,
+      'channels do not match',
+      operands,
+      `x has C = ${channels}; weight takes ${wShape[0]}. Pass a weight of shape ${formatShape([channels, ...wShape.slice(1)])}.`,
+    );
+  }
+  if (channels % groups !== 0) {
+    throw shapeError(
+      op,
+      'groups does not divide the channels',
+      operands,
+      `groups = ${groups} must divide C = ${channels}. Pass groups: ${orList(commonDivisors(channels, channels))}.`,
+    );
+  }
+}
+
+function checkOutputPadding(op: string, extra: number, stride: number, dilation: number, axis: string): void {
+  if (extra < Math.max(stride, dilation)) return;
+  throw new ConfigError(
+    `${op}: outputPadding must be smaller than the stride or the dilation${scopeSuffix()}\n` +
+      `  Along ${axis}, outputPadding is ${extra}, stride ${stride}, dilation ${dilation}; pass at most ${Math.max(stride, dilation) - 1}.`,
+  );
+}
+
+function commonDivisors(a: number, b: number): number[] {
+  const divisors: number[] = [];
+  for (let d = 1; d <= Math.min(a, b); d++) if (a % d === 0 && b % d === 0) divisors.push(d);
+  return divisors;
+}
+
+/** `1, 2 or 4`. */
+function orList(values: readonly number[]): string {
+  return values.length < 2 ? values.join('') : `${values.slice(0, -1).join(', ')} or ${values.at(-1)}`;
+}
