@@ -1,0 +1,406 @@
+/**
+ * The convolution's gradient by weight: dw[o, i, tap] = Σ over images and pixels of dy[n, o, pixel] · x[n, i, pixel under the tap].
+ *
+ *   dy  [N, O/b, D·H·W, b]     x  [N, C/b, D·H·W, b], or [N, C, D·H·W] plain for a picture of few channels
+ *   dw  [O/b, taps, I, b], the layout the forward pass reads
+ *
+ * A tile is some columns of taps × some input channels × two vectors of output channels; its sums stay in registers while pixels stream by:
+ * each pixel loads its dy once and broadcasts one x per tap and channel. Tiles of one (o block, i block, row of taps) belong to one task,
+ * which walks images and rows in pieces that fit the first-level cache and keeps partial sums in scratch between pieces. Pieces depend
+ * on the shapes alone, so the order of every sum is the same for any number of threads.
+ */
+
+import type { Epilogue, TargetInfo } from '../graph/op.js';
+import { affine, type I32, type Kernel, type KernelBuilder, type Ptr, type VarF, type VF } from '../ir/index.js';
+import { tilePixels } from './conv-direct.js';
+import { type ConvSizes, inputPixels, outputPixels, tapCount } from './conv-shape.js';
+import { unravel } from './nest.js';
+
+export interface WeightGrad {
+  readonly name: string;
+  readonly sizes: ConvSizes;
+  /** x is a picture in plain layout. */
+  readonly plainSource: boolean;
+  /** Groups narrower than a block lie side by side in it: result block o reads source block o. */
+  readonly diagonal: boolean;
+  /** One input channel per group and as many output channels: lanes of x meet lanes of dy. */
+  readonly depthwise: boolean;
+}
+
+/** Bytes of dy and x that one piece may touch. */
+const pieceBytes = 24 * 1024;
+
+/** Tasks that keep sixteen threads evenly busy. */
+const enoughTasks = 64;
+
+/** Images and rows of one piece: whole images while several fit, else rows of one (planes, where there are several). */
+interface Pieces {
+  readonly images: number;
+  readonly rows: number;
+  readonly rowPieces: number;
+  readonly count: number;
+}
+
+function cutPieces(c: WeightGrad, b: number): Pieces {
+  const s = c.sizes;
+  const rows = s.depth.output > 1 ? s.depth.output : s.height.output;
+  const imageBytes = 4 * (outputPixels(s) * b + inputPixels(s) * (c.plainSource ? s.channels : b));
+  if (imageBytes <= pieceBytes) {
+    const images = Math.floor(pieceBytes / imageBytes);
+    return { images, rows, rowPieces: 1, count: Math.ceil(s.images / images) };
+  }
+  const each = Math.ceil(rows / Math.ceil(rows / Math.max(1, Math.floor((rows * pieceBytes) / imageBytes))));
+  const rowPieces = Math.ceil(rows / each);
+  return { images: 1, rows: each, rowPieces, count: s.images * rowPieces };
+}
+
+/** Scratch for partial sums: as large as the result, or none when one piece holds everything. */
+export function weightGradScratch(c: WeightGrad, { block: b }: TargetInfo): number {
+  const { sizes: s } = c;
+  if (cutPieces(c, b).count === 1) return 0;
+  return 4 * Math.ceil(s.filters / b) * b * tapCount(s) * (s.channels / s.groups);
+}
+
+/** Columns of taps × channels whose sums stay in registers, `sets` times over where that is too few to keep the multipliers busy. */
+interface Tile {
+  readonly taps: readonly number[];
+  readonly channels: number;
+  readonly sets: number;
+}
+
+function cutTaps(kernel: number, summed: number, slots: number): Tile[] {
+  const groups = Math.ceil(kernel / slots);
+  const tiles: Tile[] = [];
+  for (let g = 0, tap = 0; g < groups; g++) {
+    const size = Math.floor((kernel - tap) / (groups - g));
+    const taps = Array.from({ length: size }, (_, i) => tap + i);
+    tap += size;
+    let channels = 1;
+    while (channels * 2 * size <= slots && channels < summed) channels *= 2;
+    tiles.push({ taps, channels, sets: Math.max(1, Math.floor(slots / (channels * size))) });
+  }
+  return tiles;
+}
+
+export function weightGradKernel(k: KernelBuilder, c: WeightGrad, target: TargetInfo, epilogue: Epilogue): Kernel {
+  const { sizes: s } = c;
+  const b = target.block;
+  const perBlock = b / k.lanes;
+  const pieces = cutPieces(c, b);
+  const dy = k.param('dy', 'f32');
+  const x = k.param('x', 'f32');
+  const scratch = pieces.count > 1 ? k.param('scratch', 'f32') : null;
+  epilogue.params(k);
+
+  const summed = s.channels / s.groups;
+  const resultBlocks = Math.ceil(s.filters / b);
+  const blocksPerGroup = c.diagonal || c.depthwise ? resultBlocks : Math.ceil(s.filters / s.groups / b);
+  const blocksPerTile =
+    perBlock > 1 || c.diagonal || c.depthwise || (s.groups > 1 && blocksPerGroup % 2 === 1)
+      ? 1
+      : Math.min(2, resultBlocks);
+  const blockTiles = Math.ceil(resultBlocks / blocksPerTile);
+  const rest = resultBlocks % blocksPerTile;
+  const aligned = c.diagonal || c.depthwise;
+  const sourceBlocks = c.plainSource || aligned ? 1 : Math.ceil(summed / b);
+  const tapRows = s.depth.kernel * s.height.kernel;
+  // Rows of taps read the same pieces: a task takes them all, unless there would be too few tasks.
+  const tapTasks = blockTiles * sourceBlocks >= enoughTasks || c.depthwise ? 1 : tapRows;
+
+  k.tasks(blockTiles * sourceBlocks * tapTasks, (task) => {
+    const [tile, sourceBlock, tapTask] = unravel(k, task, [blockTiles, sourceBlocks, tapTasks]);
+    const block = tile.mul(blocksPerTile);
+    const work = (blocks: number) =>
+      k.loop(pieces.count, (number) => {
+        const rowOfTaps = (tapRow: I32) =>
+          sumPiece(k, c, target, { dy, x, scratch }, epilogue, pieces, {
+            block,
+            blocks,
+            blocksPerGroup,
+            sourceBlock,
+            tapRow,
+            number,
+          });
+        if (tapTasks > 1) rowOfTaps(tapTask);
+        else k.loop(tapRows, rowOfTaps);
+      });
+    if (rest === 0) work(blocksPerTile);
+    else
+      k.if(
+        tile.lt(blockTiles - 1),
+        () => work(blocksPerTile),
+        () => work(rest),
+      );
+  });
+  return k.finish(`${c.name}_${epilogue.key}`);
+}
+
+interface Pointers {
+  readonly dy: Ptr<'f32'>;
+  readonly x: Ptr<'f32'>;
+  readonly scratch: Ptr<'f32'> | null;
+}
+
+interface Piece {
+  readonly block: I32;
+  readonly blocks: number;
+  readonly blocksPerGroup: number;
+  readonly sourceBlock: I32;
+  readonly tapRow: I32;
+  readonly number: I32;
+}
+
+/** The task's tiles, over the images and rows of one piece. */
+function sumPiece(
+  k: KernelBuilder,
+  c: WeightGrad,
+  target: TargetInfo,
+  p: Pointers,
+  epilogue: Epilogue,
+  pieces: Pieces,
+  piece: Piece,
+): void {
+  const { sizes: s } = c;
+  const b = target.block;
+  const perBlock = b / k.lanes;
+  const vectors = piece.blocks * perBlock;
+  const slots = tilePixels(target.registers, vectors);
+  k.budget({ vectors: slots * vectors + vectors + 1 });
+  const summed = s.channels / s.groups;
+  const inPlane = inputPixels(s);
+  const outPlane = outputPixels(s);
+  const pixelStride = c.plainSource ? 1 : b;
+  const channelStride = c.plainSource ? inPlane : 1;
+  const inRow = s.width.input * pixelStride;
+  const outRow = s.width.output * b;
+  const images =
+    pieces.images === 1
+      ? single(s.images === 1 ? k.i32(0) : pieces.rowPieces === 1 ? piece.number : piece.number.div(pieces.rowPieces))
+      : span(k, piece.number, pieces.images, s.images);
+  const deepChunks = s.depth.output > 1;
+  const chunk =
+    pieces.rowPieces === 1
+      ? null
+      : span(
+          k,
+          s.images === 1 ? piece.number : piece.number.rem(pieces.rowPieces),
+          pieces.rows,
+          deepChunks ? s.depth.output : s.height.output,
+        );
+  const tapDeep = s.depth.kernel === 1 ? k.i32(0) : piece.tapRow.div(s.height.kernel);
+  const tapHigh = s.depth.kernel === 1 ? piece.tapRow : piece.tapRow.rem(s.height.kernel);
+  const deep = meetingRows(k, s.depth, tapDeep, deepChunks ? chunk : null);
+  const high = meetingRows(k, s.height, tapHigh, deepChunks ? null : chunk);
+
+  const channels = c.plainSource ? s.channels : Math.ceil(s.channels / b) * b;
+  const aligned = c.diagonal || c.depthwise;
+  const group = s.groups === 1 || aligned ? k.i32(0) : piece.block.div(piece.blocksPerGroup);
+  const sourceBlock = aligned ? piece.block : group.mul(Math.ceil(summed / b)).add(piece.sourceBlock);
+  const xBlock = p.x.at(affine(sourceBlock).times(inPlane * b));
+  const dyBlock = p.dy.at(affine(piece.block).times(outPlane * b));
+  const resultBlocks = Math.ceil(s.filters / b);
+  const vectorSource = (v: number) => (c.diagonal ? Math.floor(((v % perBlock) * k.lanes) / summed) * summed : 0);
+
+  const sumTile = (tile: Tile, first: number | I32, channelCount: number) => {
+    const sums = Array.from({ length: tile.sets }, () =>
+      tile.taps.map(() => Array.from({ length: channelCount }, () => Array.from({ length: vectors }, () => k.zero()))),
+    );
+    const xTile = xBlock.at(affine(first).times(channelStride));
+    const columns = tile.taps.map((t) => t * s.width.dilation - s.width.before);
+    k.loop(images, (n) => {
+      const dyImage = dyBlock.at(affine(n).times(resultBlocks * outPlane * b));
+      const xImage = xTile.at(affine(n).times(channels * inPlane));
+      k.loop(deep, (d) => {
+        const dyDeep = dyImage.at(affine(d).times(s.height.output * outRow));
+        const xd = d.mul(s.depth.stride).add(tapDeep.mul(s.depth.dilation)).sub(s.depth.before);
+        const xDeep = xImage.at(affine(xd).times(s.height.input * inRow));
+        const firstRow = high.from.mul(s.height.stride).add(tapHigh.mul(s.height.dilation)).sub(s.height.before);
+        const dyRow = k.ptrVar(dyDeep.at(affine(high.from).times(outRow)));
+        const xRow = k.ptrVar(xDeep.at(affine(firstRow).times(inRow)));
+        k.loop(high, () => {
+          addRow(k, s, dyRow, xRow, columns, sums, {
+            b,
+            vectors,
+            pixelStride,
+            channelStride,
+            outPlane,
+            depthwise: c.depthwise,
+            vectorSource,
+          });
+          dyRow.advance(outRow);
+          xRow.advance(s.height.stride * inRow);
+        });
+      });
+    });
+    const total = (t: number, i: number, v: number): VF =>
+      sums.slice(1).reduce((sum, set) => sum.add(set[t][i][v].value), sums[0][t][i][v].value);
+    const base = aligned || c.plainSource ? affine(first) : affine(piece.sourceBlock.mul(b)).plus(first);
+    for (let i = 0; i < channelCount; i++) {
+      const channel = base.plus(i);
+      const finish = () =>
+        tile.taps.forEach((tap, t) => {
+          const weightTap = affine(piece.tapRow.mul(s.width.kernel)).plus(tap);
+          for (let v = 0; v < vectors; v++) {
+            const at = v * k.lanes;
+            const block = affine(piece.block).plus(Math.floor(at / b));
+            const coords = [block, weightTap, channel, at % b];
+            if (p.scratch === null) epilogue.emit(k, total(t, i, v), coords);
+            else
+              addPart(
+                k,
+                p.scratch.at(
+                  block
+                    .times(tapCount(s))
+                    .plus(weightTap)
+                    .times(summed)
+                    .plus(channel)
+                    .times(b)
+                    .plus(at % b),
+                ),
+                total(t, i, v),
+                piece.number,
+                pieces.count,
+                (sum) => epilogue.emit(k, sum, coords),
+              );
+          }
+        });
+      // Channels past the last are summed with the rest of their tile, and dropped here.
+      if (c.plainSource || aligned || summed % tile.channels === 0 || i === 0) finish();
+      else k.if(piece.sourceBlock.mul(b).add(first).add(i).lt(summed), finish);
+    }
+  };
+
+  for (const tile of cutTaps(s.width.kernel, Math.min(summed, b), slots)) {
+    const within =
+      c.plainSource || aligned
+        ? summed
+        : summed % b === 0
+          ? b
+          : k.i32(summed).sub(piece.sourceBlock.mul(b)).min(k.i32(b));
+    if (typeof within === 'number') {
+      const turns = Math.floor(within / tile.channels);
+      k.loop({ to: turns * tile.channels, step: tile.channels }, (i) => sumTile(tile, i, tile.channels));
+      if (turns * tile.channels < within) sumTile(tile, turns * tile.channels, within - turns * tile.channels);
+    } else k.loop({ to: within, step: tile.channels }, (i) => sumTile(tile, i, tile.channels));
+  }
+}
+
+/** Adds a piece's sum to what earlier pieces left in scratch; the last one passes it on. */
+function addPart(
+  k: KernelBuilder,
+  at: Ptr<'f32'>,
+  part: VF,
+  piece: I32,
+  pieces: number,
+  done: (sum: VF) => void,
+): void {
+  const sum = k.var(part);
+  k.if(piece.gt(0), () => sum.addTo(k.load(at)));
+  k.if(
+    piece.eq(pieces - 1),
+    () => done(sum.value),
+    () => k.store(at, 0, sum.value),
+  );
+}
+
+interface Range {
+  readonly from: I32;
+  readonly to: I32;
+}
+
+const single = (i: I32): Range => ({ from: i, to: i.add(1) });
+
+/** Part `number` of 0 … size, `each` at a time. */
+function span(k: KernelBuilder, number: I32, each: number, size: number): Range {
+  const from = number.mul(each);
+  return { from, to: size % each === 0 ? from.add(each) : from.add(each).min(k.i32(size)) };
+}
+
+/** Output rows for which tap `tap` reads inside the input, within `limit`. */
+function meetingRows(k: KernelBuilder, a: ConvSizes['height'], tap: I32, limit: Range | null): Range {
+  const from = limit?.from ?? k.i32(0);
+  const to = limit?.to ?? k.i32(a.output);
+  const reach = k.i32(a.before).sub(tap.mul(a.dilation));
+  // Divisions truncate: both numerators are shifted so that a negative one gives 0 or less.
+  const first = reach.add(a.stride - 1).div(a.stride);
+  const last = reach.add(a.input - 1 + a.stride).div(a.stride);
+  return { from: from.max(first), to: to.min(last) };
+}
+
+interface RowFacts {
+  readonly b: number;
+  readonly vectors: number;
+  readonly pixelStride: number;
+  readonly channelStride: number;
+  readonly outPlane: number;
+  readonly depthwise: boolean;
+  vectorSource(v: number): number;
+}
+
+/** Pixels written out at most in a row; longer rows get a loop. */
+const unrolledPixels = 16;
+
+/** One row of output pixels: borders written out with the taps they meet, the interior as a loop. */
+function addRow(
+  k: KernelBuilder,
+  s: ConvSizes,
+  dyRow: Ptr<'f32'>,
+  xRow: Ptr<'f32'>,
+  columns: readonly number[],
+  sums: readonly VarF[][][][],
+  f: RowFacts,
+): void {
+  const { input, output, stride } = s.width;
+  const meets = (j: number, column: number) => j * stride + column >= 0 && j * stride + column < input;
+  const perBlock = f.b / k.lanes;
+  const pixel = (dy: Ptr<'f32'>, x: Ptr<'f32'>, dyAt: number, xAt: number, set: number, taps: readonly number[]) => {
+    if (taps.length === 0) return;
+    const line = Array.from({ length: f.vectors }, (_, v) =>
+      k.load(dy, dyAt * f.b + Math.floor(v / perBlock) * f.outPlane * f.b + (v % perBlock) * k.lanes),
+    );
+    for (const t of taps) {
+      sums[set][t].forEach((channel, i) => {
+        let shared = -1;
+        let value = line[0];
+        const at = (xAt + columns[t]) * f.pixelStride + i * f.channelStride;
+        channel.forEach((sum, v) => {
+          const from = f.depthwise ? v * k.lanes : f.vectorSource(v);
+          if (from !== shared) value = f.depthwise ? k.load(x, at + from) : k.broadcast(x, at + from);
+          shared = from;
+          sum.fma(value, line[v]);
+        });
+      });
+    }
+  };
+  const all = columns.map((_, t) => t);
+  const pixels = Array.from({ length: output }, (_, j) => j);
+  const inside = pixels.filter((j) => columns.every((column) => meets(j, column)));
+  const edge = (j: number) =>
+    pixel(
+      dyRow,
+      xRow,
+      j,
+      j * stride,
+      j % sums.length,
+      all.filter((t) => meets(j, columns[t])),
+    );
+  const fma = all.length * sums[0][0].length;
+  if (output * fma <= unrolledPixels * 6 || inside.length < 8) {
+    pixels.forEach(edge);
+    return;
+  }
+  const from = inside[0];
+  const to = inside[inside.length - 1] + 1;
+  const turn = sums.length * Math.max(1, Math.floor(4 / sums.length));
+  const turns = Math.floor((to - from) / turn);
+  for (let j = 0; j < from; j++) edge(j);
+  const leftmost = Math.min(...columns);
+  const dy = k.ptrVar(dyRow.at(from * f.b));
+  const x = k.ptrVar(xRow.at((from * stride + leftmost) * f.pixelStride));
+  k.loop(turns, () => {
+    for (let j = 0; j < turn; j++) pixel(dy, x, j, j * stride - leftmost, (from + j) % sums.length, all);
+    dy.advance(turn * f.b);
+    x.advance(turn * stride * f.pixelStride);
+  });
+  for (let j = from + turns * turn; j < output; j++) edge(j);
+}

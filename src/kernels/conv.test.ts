@@ -1,0 +1,250 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { runLowering, wasmTarget } from '../../test/lowering-runner.js';
+import type { Lowering } from '../graph/op.js';
+import { numel, type Shape } from '../util/shape.js';
+import { type ConvParams, convInputGradLowerings, convLowerings, convWeightGradLowerings } from './conv.js';
+import { convSizes } from './conv-shape.js';
+
+interface Case extends ConvParams {
+  readonly x: Shape;
+  readonly w: Shape;
+}
+
+/** A sum, and the sum of its terms' magnitudes: what rounding errors are measured against. */
+interface Oracle {
+  readonly sum: Float64Array;
+  readonly magnitude: Float64Array;
+}
+
+type Pass = 'forward' | 'input' | 'weight';
+
+/** Visits every product of the convolution: offsets of y, x and w in row-major order. */
+function eachProduct(c: Case, visit: (y: number, x: number, w: number) => void): void {
+  const s = convSizes(c.x, c.w, c);
+  const axes = [s.depth, s.height, s.width];
+  const input = s.channels / s.groups;
+  const output = s.filters / s.groups;
+  const flat = (at: readonly number[], size: (i: number) => number) => at.reduce((sum, a, i) => sum * size(i) + a, 0);
+  const loop = (size: (i: number) => number, body: (at: number[]) => void) => {
+    for (let d = 0; d < size(0); d++)
+      for (let h = 0; h < size(1); h++) for (let w = 0; w < size(2); w++) body([d, h, w]);
+  };
+  const planes = {
+    y: axes.reduce((n, a) => n * a.output, 1),
+    x: axes.reduce((n, a) => n * a.input, 1),
+    w: axes.reduce((n, a) => n * a.kernel, 1),
+  };
+  loop(
+    (i) => axes[i].output,
+    (out) =>
+      loop(
+        (i) => axes[i].kernel,
+        (tap) => {
+          const at = out.map((o, i) => o * axes[i].stride + tap[i] * axes[i].dilation - axes[i].before);
+          if (at.some((a, i) => a < 0 || a >= axes[i].input)) return;
+          const [py, px, pw] = [
+            flat(out, (i) => axes[i].output),
+            flat(at, (i) => axes[i].input),
+            flat(tap, (i) => axes[i].kernel),
+          ];
+          for (let n = 0; n < s.images; n++) {
+            for (let o = 0; o < s.filters; o++) {
+              const first = Math.floor(o / output) * input;
+              for (let i = 0; i < input; i++) {
+                visit(
+                  (n * s.filters + o) * planes.y + py,
+                  (n * s.channels + first + i) * planes.x + px,
+                  (o * input + i) * planes.w + pw,
+                );
+              }
+            }
+          }
+        },
+      ),
+  );
+}
+
+function outputShape(c: Case): Shape {
+  const s = convSizes(c.x, c.w, c);
+  return [s.images, s.filters, ...[s.depth, s.height, s.width].slice(3 - s.spatial).map((a) => a.output)];
+}
+
+function numbers(size: number, seed: number): Float32Array {
+  let state = seed * 2654435761 + 12345;
+  return Float32Array.from({ length: size }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return state / 2 ** 31;
+  });
+}
+
+/** Computes one pass with every lowering offered for it, and compares with sums in float64. */
+function check(c: Case, pass: Pass, ways?: readonly Lowering[]): void {
+  const y = outputShape(c);
+  const data = { x: numbers(numel(c.x), 1), w: numbers(numel(c.w), 2), y: numbers(numel(y), 3) };
+  const result = pass === 'forward' ? y : pass === 'input' ? c.x : c.w;
+  const oracle: Oracle = { sum: new Float64Array(numel(result)), magnitude: new Float64Array(numel(result)) };
+  const terms = new Float64Array(numel(result));
+  eachProduct(c, (iy, ix, iw) => {
+    const [at, product] =
+      pass === 'forward'
+        ? [iy, data.x[ix] * data.w[iw]]
+        : pass === 'input'
+          ? [ix, data.y[iy] * data.w[iw]]
+          : [iw, data.y[iy] * data.x[ix]];
+    oracle.sum[at] += product;
+    oracle.magnitude[at] += Math.abs(product);
+    terms[at]++;
+  });
+  const x = { data: data.x, shape: c.x };
+  const w = { data: data.w, shape: c.w };
+  const dy = { data: data.y, shape: y };
+  const [inputs, offered] =
+    pass === 'forward'
+      ? [[x, w], convLowerings(c.x, c.w, c, wasmTarget)]
+      : pass === 'input'
+        ? [[dy, w], convInputGradLowerings(y, c.w, c.x, c, wasmTarget)]
+        : [[dy, x], convWeightGradLowerings(y, c.x, c.w, c, wasmTarget)];
+  const other = numbers(numel(result), 4);
+  for (const way of ways ?? offered) {
+    for (const fused of [false, true]) {
+      const got = runLowering(way, inputs, result, other, { fused });
+      for (let i = 0; i < got.length; i++) {
+        const want = fused ? Math.max(0, oracle.sum[i] * 0.5 + other[i]) : oracle.sum[i];
+        const tolerance = (terms[i] + 2) * 2 ** -24 * (oracle.magnitude[i] + (fused ? Math.abs(other[i]) : 0));
+        if (!(Math.abs(got[i] - want) <= tolerance)) {
+          expect.fail(`${way.key}${fused ? ' fused' : ''}: element ${i} is ${got[i]}, not ${want} ± ${tolerance}`);
+        }
+      }
+    }
+  }
+}
+
+const plainParams = (rank: number, more: Partial<ConvParams> = {}): ConvParams => ({
+  stride: Array(rank).fill(1),
+  padding: Array(rank).fill([0, 0]),
+  dilation: Array(rank).fill(1),
+  groups: 1,
+  ...more,
+});
+
+const passes: Pass[] = ['forward', 'input', 'weight'];
+
+/** Shapes near the edges of a tile (6 pixels), of a block (8 channels) and of the kernel itself. */
+const randomCase: fc.Arbitrary<Case> = fc
+  .record({
+    rank: fc.constantFrom(1, 2, 2, 2, 3),
+    n: fc.integer({ min: 1, max: 3 }),
+    channels: fc.constantFrom(1, 2, 3, 4, 5, 7, 8, 9, 16, 17),
+    filters: fc.constantFrom(1, 3, 7, 8, 9, 16, 17),
+    grouping: fc.constantFrom('one', 'one', 'one', 'depthwise', 'four', 'eight', 'odd'),
+    groups: fc.constantFrom(2, 3, 4),
+    axes: fc.array(
+      fc.record({
+        size: fc.constantFrom(1, 2, 4, 5, 6, 7, 8, 11, 12, 13),
+        kernel: fc.constantFrom(1, 1, 2, 3, 3, 3, 5, 7),
+        stride: fc.constantFrom(1, 1, 1, 2, 3),
+        dilation: fc.constantFrom(1, 1, 1, 2),
+        lo: fc.integer({ min: 0, max: 3 }),
+        hi: fc.integer({ min: 0, max: 3 }),
+      }),
+      { minLength: 3, maxLength: 3 },
+    ),
+  })
+  .map(({ rank, n, channels, filters, grouping, groups, axes }) => {
+    const used = axes.slice(0, rank).map((a) => {
+      // The kernel must fit into the padded axis.
+      const span = a.dilation * (a.kernel - 1) + 1;
+      const size = rank === 3 ? Math.min(a.size, 7) : a.size;
+      return { ...a, size, hi: Math.max(a.hi, span - size - a.lo) };
+    });
+    const g = grouping === 'one' ? 1 : grouping === 'depthwise' ? channels : groups;
+    const [input, output] =
+      grouping === 'one'
+        ? [channels, filters]
+        : grouping === 'depthwise'
+          ? [1, 1]
+          : grouping === 'four'
+            ? [4, 4]
+            : grouping === 'eight'
+              ? [8, 8]
+              : [3, 2];
+    const count = grouping === 'four' && g === 3 ? 4 : g;
+    return {
+      x: [n, count * input, ...used.map((a) => a.size)],
+      w: [count * output, input, ...used.map((a) => a.kernel)],
+      stride: used.map((a) => a.stride),
+      padding: used.map((a) => [a.lo, a.hi] as const),
+      dilation: used.map((a) => a.dilation),
+      groups: count,
+    };
+  });
+
+describe.each(passes)('convolution, %s', (pass) => {
+  test('agrees with plain loops in float64 on random shapes', () => {
+    fc.assert(
+      fc.property(randomCase, (c) => check(c, pass)),
+      { numRuns: 60, seed: 20 },
+    );
+  }, 60_000);
+
+  test.each([5, 6, 7, 11, 12, 13, 18, 19, 25])('takes rows of %i pixels', (width) => {
+    check(
+      {
+        x: [1, 8, 3, width],
+        w: [8, 8, 3, 3],
+        ...plainParams(2, {
+          padding: [
+            [1, 1],
+            [1, 1],
+          ],
+        }),
+      },
+      pass,
+    );
+  });
+
+  test('takes rows long enough for loops over tiles', () => {
+    check(
+      {
+        x: [1, 3, 4, 61],
+        w: [9, 3, 3, 3],
+        ...plainParams(2, {
+          padding: [
+            [1, 1],
+            [1, 1],
+          ],
+        }),
+      },
+      pass,
+    );
+    check(
+      {
+        x: [1, 8, 4, 61],
+        w: [9, 8, 3, 3],
+        ...plainParams(2, {
+          padding: [
+            [1, 1],
+            [1, 1],
+          ],
+          stride: [2, 2],
+        }),
+      },
+      pass,
+    );
+    check(
+      {
+        x: [1, 9, 2, 70],
+        w: [9, 1, 3, 3],
+        ...plainParams(2, {
+          padding: [
+            [1, 1],
+            [1, 1],
+          ],
+          groups: 9,
+        }),
+      },
+      pass,
+    );
+  });
+});

@@ -1,0 +1,289 @@
+/**
+ * Chooses the kernels of a convolution and of its two gradients. Each function returns the ways to compute it, best first, never none:
+ *
+ *   convLowerings(x, w, params, target)                  inputs (x, w)   → y   [N, O, spatial…]
+ *   convInputGradLowerings(dy, w, xShape, params, target)  inputs (dy, w)  → dx  xShape
+ *   convWeightGradLowerings(dy, x, wShape, params, target) inputs (dy, x)  → dw  wShape
+ *
+ * Shapes are logical, in PyTorch's order; all sizes are at least 1. Activations are blocked on channels (a first layer also takes its picture
+ * plain), weights lie as `forwardWeights` or, for the gradient by data, `backwardWeights`; the gradient by weight comes out as `forwardWeights`.
+ */
+
+import { blocked, blockedChannels, type Layout, plain } from '../graph/layout.js';
+import type { Epilogue, Lowering, TargetInfo } from '../graph/op.js';
+import type { KernelBuilder } from '../ir/index.js';
+import type { Shape } from '../util/shape.js';
+import { type Direct, directFits, directKernel } from './conv-direct.js';
+import { generalConvKernel, generalWeightGradKernel } from './conv-general.js';
+import {
+  backwardColumns,
+  backwardRows,
+  type Columns,
+  type ConvParams,
+  type ConvSizes,
+  convSizes,
+  forwardColumns,
+  forwardRows,
+  inputPixels,
+  outputPixels,
+  type RowWindow,
+  sizesKey,
+  tapCount,
+} from './conv-shape.js';
+import { weightGradKernel, weightGradScratch } from './conv-weight-grad.js';
+import { type Depthwise, depthwiseKernel } from './depthwise.js';
+
+export type { ConvParams } from './conv-shape.js';
+
+/** Weights as the forward pass reads them: O/b taps… I b. */
+export function forwardWeights(rank: number, block: number): Layout {
+  return blocked([0, ...taps(rank), 1], 0, block);
+}
+
+/** Weights as the gradient by data reads them: I/b taps… O b. */
+export function backwardWeights(rank: number, block: number): Layout {
+  return blocked([1, ...taps(rank), 0], 1, block);
+}
+
+const taps = (rank: number): number[] => Array.from({ length: rank - 2 }, (_, i) => i + 2);
+
+/** Pictures of at most this many channels are read in plain layout. */
+const pictureChannels = 4;
+
+export function convLowerings(x: Shape, w: Shape, p: ConvParams, target: TargetInfo): Lowering[] {
+  const b = target.block;
+  const sizes = flattened(convSizes(x, w, p));
+  const kind = kindOf(sizes, target);
+  const activations = blockedChannels(x.length, b);
+  const windows = forwardWindows(sizes);
+  const coords = [sizes.images, Math.ceil(sizes.filters / b), outputPixels(sizes), b];
+  const name = (way: string) => `conv_${way}_${sizesKey(sizes)}`;
+  const weights = forwardWeights(w.length, b);
+  const ways: Lowering[] = [];
+  if (kind === 'depthwise') {
+    const c: Depthwise = { name: name('depthwise'), images: sizes.images, channels: sizes.channels, ...windows };
+    ways.push(
+      lowering(c.name, [activations, weights], activations, coords, (k, e) => depthwiseKernel(k, c, target, e)),
+    );
+  } else if (kind !== 'general') {
+    const summed = sizes.channels / sizes.groups;
+    const panel = tapCount(sizes) * summed * b;
+    const base = directBase(sizes, kind, target, windows, sizes.filters, summed);
+    const c: Direct = {
+      ...base,
+      name: name('direct'),
+      sourceChannels: sizes.channels,
+      plainSource: false,
+      weightGroup: base.blocks * panel,
+      weightBlock: panel,
+      weightRow: summed,
+      vectorWeight: (v) => v * target.lanes,
+    };
+    const fits = directFits(c, target);
+    if (fits && sizes.groups === 1 && sizes.channels <= pictureChannels) {
+      const first: Direct = { ...c, name: name('first'), plainSource: true };
+      ways.push(
+        lowering(first.name, [plain, weights], activations, coords, (k, e) => directKernel(k, first, target, e)),
+      );
+    }
+    if (fits)
+      ways.push(lowering(c.name, [activations, weights], activations, coords, (k, e) => directKernel(k, c, target, e)));
+  }
+  if (ways.length === 0) {
+    const title = name('general');
+    ways.push(
+      lowering(title, [activations, plain], activations, coords, (k, e) =>
+        generalConvKernel(k, title, sizes, 'forward', target, e),
+      ),
+    );
+  }
+  return ways;
+}
+
+export function convInputGradLowerings(
+  dy: Shape,
+  w: Shape,
+  xShape: Shape,
+  p: ConvParams,
+  target: TargetInfo,
+): Lowering[] {
+  const b = target.block;
+  const sizes = flattened(convSizes(xShape, w, p));
+  const kind = kindOf(sizes, target);
+  const activations = blockedChannels(dy.length, b);
+  const coords = [sizes.images, Math.ceil(sizes.channels / b), inputPixels(sizes), b];
+  const windows = backwardWindows(sizes);
+  const name = (way: string) => `conv_input_grad_${way}_${sizesKey(sizes)}`;
+  if (windows !== null && kind === 'depthwise') {
+    const c: Depthwise = { name: name('depthwise'), images: sizes.images, channels: sizes.channels, ...windows };
+    const inputs = [activations, forwardWeights(w.length, b)];
+    return [lowering(c.name, inputs, activations, coords, (k, e) => depthwiseKernel(k, c, target, e))];
+  }
+  if (windows !== null && kind !== 'general') {
+    const summed = sizes.filters / sizes.groups;
+    const base = directBase(sizes, kind, target, windows, sizes.channels, summed);
+    // A tap's row holds the channels of all groups; narrow groups of one block follow each other in it.
+    const narrow = sizes.channels / sizes.groups;
+    const c: Direct = {
+      ...base,
+      name: name('direct'),
+      sourceChannels: sizes.filters,
+      plainSource: false,
+      weightGroup: summed * b,
+      weightBlock: kind === 'diagonal' ? b * b : tapCount(sizes) * sizes.filters * b,
+      weightRow: sizes.filters,
+      vectorWeight: (v) =>
+        kind === 'diagonal'
+          ? Math.floor((v * target.lanes) / narrow) * summed * b + ((v * target.lanes) % narrow)
+          : v * target.lanes,
+    };
+    if (directFits(c, target)) {
+      const inputs = [activations, backwardWeights(w.length, b)];
+      return [lowering(c.name, inputs, activations, coords, (k, e) => directKernel(k, c, target, e))];
+    }
+  }
+  const title = name('general');
+  return [
+    lowering(title, [activations, plain], activations, coords, (k, e) =>
+      generalConvKernel(k, title, sizes, 'backward', target, e),
+    ),
+  ];
+}
+
+export function convWeightGradLowerings(
+  dy: Shape,
+  x: Shape,
+  wShape: Shape,
+  p: ConvParams,
+  target: TargetInfo,
+): Lowering[] {
+  const b = target.block;
+  const sizes = flattened(convSizes(x, wShape, p));
+  const kind = kindOf(sizes, target);
+  const activations = blockedChannels(dy.length, b);
+  const weights = forwardWeights(wShape.length, b);
+  const coords = [Math.ceil(sizes.filters / b), tapCount(sizes), sizes.channels / sizes.groups, b];
+  const name = (way: string) => `conv_weight_grad_${way}_${sizesKey(sizes)}`;
+  if (kind === 'general') {
+    const title = name('general');
+    return [
+      lowering(title, [activations, activations], weights, coords, (k, e) =>
+        generalWeightGradKernel(k, title, sizes, target, e),
+      ),
+    ];
+  }
+  const way = (plainSource: boolean): Lowering => {
+    const c = {
+      name: name(plainSource ? 'first' : kind),
+      sizes,
+      plainSource,
+      diagonal: kind === 'diagonal',
+      depthwise: kind === 'depthwise',
+    };
+    const inputs = [activations, plainSource ? plain : activations];
+    return {
+      ...lowering(c.name, inputs, weights, coords, (k, e) => weightGradKernel(k, c, target, e)),
+      scratchBytes: weightGradScratch(c, target),
+    };
+  };
+  return sizes.groups === 1 && sizes.channels <= pictureChannels ? [way(true), way(false)] : [way(false)];
+}
+
+type Kind = 'direct' | 'diagonal' | 'depthwise' | 'general';
+
+/**
+ * direct: groups are whole blocks (or there is one); diagonal: equally many channels in and out per group, several groups to a block, each
+ * vector within one; depthwise: one channel per group; general: the rest.
+ */
+function kindOf(s: ConvSizes, target: TargetInfo): Kind {
+  if (s.groups === 1) return 'direct';
+  const input = s.channels / s.groups;
+  const output = s.filters / s.groups;
+  if (input === 1 && output === 1) return 'depthwise';
+  if (input % target.block === 0 && output % target.block === 0) return 'direct';
+  if (input === output && target.block % input === 0 && input % target.lanes === 0 && s.channels % target.block === 0)
+    return 'diagonal';
+  return 'general';
+}
+
+interface Windows {
+  readonly depth: RowWindow;
+  readonly height: RowWindow;
+  readonly columns: readonly Columns[];
+  readonly columnTaps: number;
+  readonly sourceWidth: number;
+  readonly resultWidth: number;
+}
+
+function forwardWindows({ depth, height, width }: ConvSizes): Windows {
+  return {
+    depth: forwardRows(depth),
+    height: forwardRows(height),
+    columns: forwardColumns(width),
+    columnTaps: width.kernel,
+    sourceWidth: width.input,
+    resultWidth: width.output,
+  };
+}
+
+function backwardWindows({ depth, height, width }: ConvSizes): Windows | null {
+  const [deep, high] = [backwardRows(depth), backwardRows(height)];
+  if (deep === null || high === null) return null;
+  return {
+    depth: deep,
+    height: high,
+    columns: backwardColumns(width),
+    columnTaps: width.kernel,
+    sourceWidth: width.output,
+    resultWidth: width.input,
+  };
+}
+
+function directBase(
+  s: ConvSizes,
+  kind: Kind,
+  { block, lanes }: TargetInfo,
+  windows: Windows,
+  results: number,
+  summed: number,
+) {
+  const diagonal = kind === 'diagonal';
+  return {
+    ...windows,
+    images: s.images,
+    groups: diagonal ? 1 : s.groups,
+    blocks: diagonal ? results / block : Math.ceil(results / s.groups / block),
+    summed,
+    sourceGroup: diagonal || s.groups === 1 ? 0 : summed / block,
+    sourceBlockStep: diagonal ? 1 : 0,
+    vectorSource: (v: number) => (diagonal ? Math.floor((v * lanes) / summed) * summed : 0),
+  };
+}
+
+/** A 1×1 convolution sees pixels only: its rows may be cut anew, into lengths that tiles fill well. */
+function flattened(s: ConvSizes): ConvSizes {
+  const axes = [s.depth, s.height, s.width];
+  if (axes.some((a) => a.kernel !== 1 || a.stride !== 1 || a.before !== 0 || a.output !== a.input)) return s;
+  const pixels = inputPixels(s);
+  let width = pixels;
+  for (let w = 24; w <= Math.min(256, pixels); w++) {
+    if (pixels % w === 0 && (width > 256 || waste(w) < waste(width))) width = w;
+  }
+  const axis = (size: number) => ({ ...s.width, input: size, output: size });
+  return { ...s, depth: axis(1), height: axis(pixels / width), width: axis(width) };
+}
+
+/** How much longer tiles of at most 6 pixels take than full ones. */
+function waste(width: number): number {
+  return (Math.ceil(width / 6) * 6) / width;
+}
+
+function lowering(
+  key: string,
+  inputs: readonly Layout[],
+  output: Layout,
+  coords: readonly number[],
+  build: (k: KernelBuilder, epilogue: Epilogue) => ReturnType<Lowering['build']>,
+): Lowering {
+  return { key, inputs, output, coords, epilogue: true, build };
+}

@@ -1,0 +1,142 @@
+/**
+ * Depthwise convolution (one channel per group): forward and gradient by data. Lanes run over channels, so every operand is a plain
+ * vector load and the kernel lives off the memory's speed.
+ *
+ *   source, result  [N, C/b, D·H·W, b]     weights  [C/b, taps, b]
+ */
+
+import type { Epilogue, TargetInfo } from '../graph/op.js';
+import { affine, type Kernel, type KernelBuilder, type Ptr, type VarF } from '../ir/index.js';
+import { tilePixels } from './conv-direct.js';
+import { type Columns, cutColumns, meets, type RowTaps, type RowWindow, type TileRun } from './conv-shape.js';
+import { unravel } from './nest.js';
+
+export interface Depthwise {
+  readonly name: string;
+  readonly images: number;
+  readonly channels: number;
+  readonly depth: RowWindow;
+  readonly height: RowWindow;
+  readonly columns: readonly Columns[];
+  readonly columnTaps: number;
+  readonly sourceWidth: number;
+  readonly resultWidth: number;
+}
+
+/** Rows of one task: some hundred kilobytes of source. */
+const taskBytes = 128 * 1024;
+
+export function depthwiseKernel(k: KernelBuilder, c: Depthwise, target: TargetInfo, epilogue: Epilogue): Kernel {
+  const x = k.param('x', 'f32');
+  const w = k.param('w', 'f32');
+  epilogue.params(k);
+  const b = target.block;
+  const vectors = b / k.lanes;
+  const most = tilePixels(target.registers, vectors);
+  k.budget({ vectors: most * vectors + vectors + 1 });
+  const blocks = Math.ceil(c.channels / b);
+  const rows = c.depth.rows * c.height.rows;
+  const sourceRow = c.sourceWidth * b;
+  const plane = c.depth.sourceRows * c.height.sourceRows * sourceRow;
+  const taps = c.depth.taps * c.height.taps * c.columnTaps;
+  const parts = Math.ceil(rows / Math.max(4, Math.floor(taskBytes / (4 * c.resultWidth * b))));
+  const rowsEach = Math.ceil(rows / parts);
+  const rowGroups = Math.ceil(rows / rowsEach);
+
+  k.tasks(c.images * blocks * rowGroups, (task) => {
+    const [image, block, rowGroup] = unravel(k, task, [c.images, blocks, rowGroups]);
+    const source = x.at(
+      affine(image)
+        .times(blocks * plane)
+        .plus(affine(block).times(plane)),
+    );
+    const weights = w.at(affine(block).times(taps * b));
+    const from = rowGroup.mul(rowsEach);
+    k.loop({ from, to: from.add(rowsEach).min(k.i32(rows)) }, (row) => {
+      const deep = c.depth.rows === 1 ? k.i32(0) : row.div(c.height.rows);
+      const high = c.depth.rows === 1 ? row : row.rem(c.height.rows);
+      const planes = {
+        taps: c.depth.at(k, deep),
+        source: c.height.sourceRows * sourceRow,
+        weights: c.height.taps * c.columnTaps * b,
+      };
+      const lines = { taps: c.height.at(k, high), source: sourceRow, weights: c.columnTaps * b };
+      const levels = c.depth.trivial ? [lines] : [planes, lines];
+      for (const columns of c.columns) {
+        for (const run of columns.count === 0 ? [] : cutColumns(columns, most)) {
+          const tile = (start: number | Parameters<typeof affine>[0]) => {
+            const sums = Array.from({ length: run.pixels }, () => Array.from({ length: vectors }, () => k.zero()));
+            sumTile(k, b, source, weights, levels, columns, run, start, sums);
+            const pixel = affine(row.mul(c.resultWidth)).plus(affine(start).times(columns.step)).plus(columns.first);
+            sums.forEach((line, j) => {
+              line.forEach((sum, v) => {
+                epilogue.emit(k, sum.value, [image, block, pixel.plus(j * columns.step), v * k.lanes]);
+              });
+            });
+          };
+          if (run.repeat === 1) tile(run.start);
+          else k.loop({ from: run.start, to: run.start + run.repeat * run.pixels, step: run.pixels }, tile);
+        }
+      }
+    });
+  });
+  return k.finish(`${c.name}_${epilogue.key}`);
+}
+
+/** One axis of rows to walk: which taps meet, and how far apart rows of source and weights lie. */
+interface Level {
+  readonly taps: RowTaps;
+  readonly source: number;
+  readonly weights: number;
+}
+
+function sumTile(
+  k: KernelBuilder,
+  b: number,
+  source: Ptr<'f32'>,
+  weights: Ptr<'f32'>,
+  levels: readonly Level[],
+  columns: Columns,
+  run: TileRun,
+  start: Parameters<typeof affine>[0],
+  sums: readonly VarF[][],
+): void {
+  const used = columns.taps
+    .map((tap) => ({
+      tap,
+      pixels: sums.map((_, j) => j).filter((j) => run.interior || meets(columns, run.start + j, tap)),
+    }))
+    .filter((u) => u.pixels.length > 0);
+  if (used.length === 0) return;
+  const leftmost = Math.min(...used.map((u) => u.pixels[0] * columns.sourceStep + u.tap.offset));
+  const walk = (level: readonly Level[], xp: Ptr<'f32'>, wp: Ptr<'f32'>) => {
+    if (level.length === 0) {
+      for (const { tap, pixels } of used) {
+        for (let v = 0; v < sums[0].length; v++) {
+          const weight = k.load(wp, tap.tap * b + v * k.lanes);
+          for (const j of pixels) {
+            sums[j][v].fma(k.load(xp, (j * columns.sourceStep + tap.offset - leftmost) * b + v * k.lanes), weight);
+          }
+        }
+      }
+      return;
+    }
+    const [{ taps, source: sourceStride, weights: weightStride }, ...inner] = level;
+    const xv = k.ptrVar(xp.at(affine(taps.source).times(sourceStride)));
+    const wv = k.ptrVar(wp.at(affine(taps.tap).times(weightStride)));
+    k.loop(taps.count, () => {
+      walk(inner, xv, wv);
+      xv.advance(taps.sourceStep * sourceStride);
+      wv.advance(taps.tapStep * weightStride);
+    });
+  };
+  walk(
+    levels,
+    source.at(
+      affine(start)
+        .times(columns.sourceStep * b)
+        .plus(leftmost * b),
+    ),
+    weights,
+  );
+}

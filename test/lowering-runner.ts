@@ -1,0 +1,175 @@
+/**
+ * Runs one lowering in the WebAssembly sandbox: packs logical arrays into the layouts it demands, puts NaN into lanes past the last channel and
+ * guard bytes around every buffer, and stands in for the fused work behind the kernel.
+ */
+
+import { assembleKernel, type WasmFeatures } from '../src/codegen/wasm/index.js';
+import { type Layout, physicalShape, physicalSize } from '../src/graph/layout.js';
+import type { Epilogue, Lowering, TargetInfo } from '../src/graph/op.js';
+import { affine, type Float, type Kernel, KernelBuilder, type Ptr } from '../src/ir/index.js';
+import { contiguousStrides, numel, type Shape } from '../src/util/shape.js';
+
+export const wasmTarget: TargetInfo = { name: 'wasm', lanes: 4, registers: 15, block: 8, fma: true, threads: 2 };
+
+/** Stores what it gets; with `fused`, first max(0, value · 0.5 + other) with `other` read at the same place. */
+export function standInEpilogue(coords: readonly number[], fused: boolean): Epilogue {
+  const strides = contiguousStrides(coords);
+  let out: Ptr | null = null;
+  let other: Ptr<'f32'> | null = null;
+  return {
+    key: fused ? 'fused' : 'store',
+    params(k) {
+      if (fused) other = k.param('other', 'f32');
+      out = k.param('out', 'f32');
+    },
+    emit(k, value, at) {
+      let offset = affine(0);
+      at.forEach((c, d) => {
+        offset = offset.plus(affine(c).times(strides[d]));
+      });
+      let v = value as Float;
+      if (other !== null) v = k.load(other, offset, v.width).add(v.mul(0.5)).max(0);
+      k.store(out!, offset, v);
+    },
+    output: () => out!,
+  };
+}
+
+export function buildKernel(l: Lowering, target: TargetInfo, fused = false): Kernel {
+  const k = new KernelBuilder({ lanes: target.lanes, registers: target.registers, fma: target.fma });
+  return l.build(k, standInEpilogue(l.coords, fused));
+}
+
+export interface Compiled {
+  readonly kernel: Kernel;
+  readonly memory: WebAssembly.Memory;
+  run(args: readonly number[], begin: number, end: number): void;
+}
+
+export function compile(kernel: Kernel, features: WasmFeatures, bytes: number): Compiled {
+  const pages = Math.ceil(bytes / 65536);
+  const memory = features.threads
+    ? new WebAssembly.Memory({ initial: pages, maximum: 65536, shared: true })
+    : new WebAssembly.Memory({ initial: pages });
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(assembleKernel(kernel, features)), {
+    env: { memory },
+  });
+  const call = instance.exports.kernel as (...args: number[]) => void;
+  return { kernel, memory, run: (args, begin, end) => call(...args, begin, end) };
+}
+
+let relaxed: boolean | null = null;
+
+/** Turns relaxed SIMD on where Node hides it behind a flag, and says whether it is there. */
+export function relaxedSimd(): boolean {
+  if (relaxed !== null) return relaxed;
+  const v8 = (process as unknown as { getBuiltinModule(name: string): typeof import('node:v8') }).getBuiltinModule(
+    'node:v8',
+  );
+  v8.setFlagsFromString('--experimental-wasm-relaxed-simd');
+  v8.setFlagsFromString('--no-liftoff');
+  const k = new KernelBuilder({ lanes: 4 });
+  const p = k.param('p', 'f32');
+  k.tasks(1, () => k.store(p, 0, k.load(p).fma(k.load(p, 4), k.load(p, 8))));
+  relaxed = WebAssembly.validate(assembleKernel(k.finish('probe'), { relaxedSimd: true, threads: false }));
+  return relaxed;
+}
+
+/** Offset of a logical index in a layout. */
+export function physicalIndexer(shape: Shape, l: Layout): (index: readonly number[]) => number {
+  const strides = contiguousStrides(physicalShape(shape, l));
+  if (l.order.length === 0) return (index) => index.reduce((sum, i, d) => sum + i * strides[d], 0);
+  return (index) => {
+    let at = 0;
+    l.order.forEach((axis, d) => {
+      at += strides[d] * (axis === l.blockAxis ? Math.floor(index[axis] / l.block) : index[axis]);
+    });
+    return l.blockAxis < 0 ? at : at + (index[l.blockAxis] % l.block);
+  };
+}
+
+function eachIndex(shape: Shape, body: (index: readonly number[], flat: number) => void): void {
+  const index = shape.map(() => 0);
+  for (let flat = 0; flat < numel(shape); flat++) {
+    body(index, flat);
+    for (let d = shape.length - 1; d >= 0 && ++index[d] === shape[d]; d--) index[d] = 0;
+  }
+}
+
+export function pack(data: ArrayLike<number>, shape: Shape, l: Layout): Float32Array {
+  const out = new Float32Array(physicalSize(shape, l)).fill(Number.NaN);
+  const at = physicalIndexer(shape, l);
+  eachIndex(shape, (index, flat) => {
+    out[at(index)] = data[flat];
+  });
+  return out;
+}
+
+export function unpack(data: ArrayLike<number>, shape: Shape, l: Layout): Float32Array {
+  const out = new Float32Array(numel(shape));
+  const at = physicalIndexer(shape, l);
+  eachIndex(shape, (index, flat) => {
+    out[flat] = data[at(index)];
+  });
+  return out;
+}
+
+const guardBytes = 256;
+/** Four of them are a NaN, so that reading past a buffer shows in the result. */
+const guard = 0xff;
+
+export interface RunOptions {
+  readonly fused?: boolean;
+  /** Task ranges are handed out in pieces of this size, last piece first. */
+  readonly chunk?: number;
+  readonly target?: TargetInfo;
+}
+
+/** Computes `l` on logical arrays. With `fused`, the result is max(0, value · 0.5 + other). @throws if a guard byte changed. */
+export function runLowering(
+  l: Lowering,
+  inputs: readonly { data: ArrayLike<number>; shape: Shape }[],
+  outShape: Shape,
+  other: ArrayLike<number>,
+  { fused = false, chunk = 3, target = wasmTarget }: RunOptions = {},
+): Float32Array {
+  const kernel = buildKernel(l, target, fused);
+  const buffers = inputs.map((input, i) => pack(input.data, input.shape, l.inputs[i]));
+  if (l.scratchBytes) buffers.push(new Float32Array(l.scratchBytes / 4).fill(Number.NaN));
+  if (fused) buffers.push(pack(other, outShape, l.output));
+  buffers.push(new Float32Array(physicalSize(outShape, l.output)).fill(Number.NaN));
+  if (kernel.params.length !== buffers.length)
+    throw new Error(`${kernel.params.length} parameters for ${buffers.length} buffers`);
+  if (numel(l.coords) !== physicalSize(outShape, l.output))
+    throw new Error(`coords ${l.coords} do not cover the result`);
+
+  let bytes = guardBytes;
+  const addresses = buffers.map((buffer) => {
+    const at = bytes;
+    bytes = Math.ceil((at + buffer.byteLength + guardBytes) / 64) * 64;
+    return at;
+  });
+  const c = compile(kernel, { relaxedSimd: relaxedSimd(), threads: false }, bytes);
+  const memory = new Uint8Array(c.memory.buffer).fill(guard);
+  buffers.forEach((buffer, i) => {
+    memory.set(new Uint8Array(buffer.buffer), addresses[i]);
+  });
+  for (let end = kernel.tasks; end > 0; end -= chunk) c.run(addresses, Math.max(0, end - chunk), end);
+
+  addresses.forEach((address, i) => {
+    const from = address + buffers[i].byteLength;
+    const to = i + 1 < addresses.length ? addresses[i + 1] : memory.length;
+    for (let a = from; a < to; a++)
+      if (memory[a] !== guard) throw new Error(`byte ${a - from} past ${kernel.params[i].name} was written`);
+    if (i < inputs.length && !sameBytes(memory.subarray(address, from), new Uint8Array(buffers[i].buffer))) {
+      throw new Error(`input ${kernel.params[i].name} was written`);
+    }
+  });
+  const out = new Float32Array(c.memory.buffer, addresses[addresses.length - 1], buffers[buffers.length - 1].length);
+  return unpack(out, outShape, l.output);
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
