@@ -8,6 +8,7 @@ import type { DType, TypedArray } from '../util/dtype.js';
 import type { Shape } from '../util/shape.js';
 import type { Layout } from './layout.js';
 import { Node } from './node.js';
+import type { Storage } from './storage.js';
 import type { View } from './view.js';
 
 /** A value on the reference target: row-major, floats in float64. */
@@ -44,6 +45,12 @@ export interface OpFacts<A> {
   /** Rewrites itself in terms of other primitives when a target has no kernel for it. */
   decompose?(node: Node<A>): Node | null;
 
+  /** An equal, cheaper node (x · 1 → x), or null. Called while compiling, inputs first. */
+  simplify?(node: Node<A>): Node | null;
+  /** A constant: the one number that every element is. */
+  uniform?(attrs: A): number;
+  /** Reads a storage as it was at `version`. */
+  reads?(attrs: A): { readonly storage: Storage; readonly version: number };
   /** True for sources whose value is not known from the graph alone. */
   readonly source?: boolean;
   /** True when two nodes with equal inputs may still differ. */

@@ -132,9 +132,10 @@ export class WasmDevice {
 
   /**
    * Runs a program with these addresses in its slots (slot 0 is the device's: the arena). Runs take their turn in the order of the calls.
+   * `before` and `after` see the arena while it is this run's alone: to fill in operands and to copy results out.
    * @throws {DeviceError} when a kernel traps or a worker dies; the device works again afterwards
    */
-  run(program: LoadedProgram, slots: Int32Array): Promise<void> {
+  run(program: LoadedProgram, slots: Int32Array, arena: ArenaAccess = {}): Promise<void> {
     this.checkOpen();
     invariant(program.device === this, () => `${program.name}: loaded on another device`);
     invariant(
@@ -142,7 +143,7 @@ export class WasmDevice {
       () => `${program.name}: ${program.slots} slots, ${slots.length} addresses`,
     );
     const addresses = slots.slice(); // the caller may change its own while this run waits
-    return this.enqueue(() => this.runNow(program, addresses));
+    return this.enqueue(() => this.runNow(program, addresses, arena));
   }
 
   /** Gives a program's memory back when the runs queued before are over. */
@@ -159,7 +160,7 @@ export class WasmDevice {
     await this.team?.stop();
   }
 
-  private async runNow(program: LoadedProgram, slots: Int32Array): Promise<void> {
+  private async runNow(program: LoadedProgram, slots: Int32Array, { before, after }: ArenaAccess): Promise<void> {
     const resident = this.loaded.get(program.id);
     invariant(resident, () => `${program.name}: run after unload`);
     this.reserveArena(program.name, program.arenaBytes);
@@ -168,12 +169,14 @@ export class WasmDevice {
     table.set(slots);
     table[0] = this.arena.address;
     this.bytes(call.control, controlBytes).fill(0);
+    before?.(this.arena.address);
     try {
       if (runHere) runHere(0, 1, call.slots, call.control);
       else await this.team!.run(call);
     } catch (error) {
       throw runError(program.name, error);
     }
+    after?.(this.arena.address);
   }
 
   /** Programs share one arena: they run one at a time and keep nothing in it between runs. */
@@ -207,6 +210,12 @@ export class WasmDevice {
   private checkOpen(): void {
     invariant(!this.disposed, 'wasm: the device was disposed');
   }
+}
+
+/** Called with the arena's address right before and right after a run. */
+export interface ArenaAccess {
+  readonly before?: (arena: number) => void;
+  readonly after?: (arena: number) => void;
 }
 
 /** A program in the device. */

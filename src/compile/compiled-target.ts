@@ -1,0 +1,163 @@
+/**
+ * The target that compiles: traces what is asked, compiles it once per structure, binds storages, runs it on the WebAssembly device.
+ * Persistent storages move into the device's memory, in the layout the program wants, the first time a program touches them, and stay there.
+ */
+
+import { assembleProgram } from '../codegen/wasm/index.js';
+import { WasmDevice, type LoadedProgram, type WasmDeviceOptions } from '../devices/wasm/index.js';
+import { type Layout, layoutKey, physicalSize } from '../graph/layout.js';
+import type { Node } from '../graph/node.js';
+import type { TargetInfo } from '../graph/op.js';
+import { type DeviceBlock, Storage } from '../graph/storage.js';
+import type { Assignment, Target } from '../graph/target.js';
+import { allocate, type DType, dtypeBytes, type TypedArray } from '../util/dtype.js';
+import { numel, type Shape } from '../util/shape.js';
+import { pack, unpack } from './pack.js';
+import { type CompiledStep, compile } from './pipeline.js';
+import { leafStorage, type Trace, traceRequest } from './trace.js';
+
+/** Channels per block of a blocked layout: two vectors, so that a tile of 6 pixels fills the registers. */
+const block = 8;
+const mostSteps = 128;
+
+interface LoadedStep {
+  readonly step: CompiledStep;
+  readonly loaded: LoadedProgram;
+}
+
+export class CompiledTarget implements Target {
+  static async create(options: WasmDeviceOptions = {}): Promise<CompiledTarget> {
+    return new CompiledTarget(await WasmDevice.create(options));
+  }
+
+  readonly name = 'wasm';
+  readonly info: TargetInfo;
+  private readonly steps = new Map<string, Promise<LoadedStep>>();
+  private serial = 0;
+
+  constructor(readonly device: WasmDevice) {
+    this.info = { name: 'wasm', lanes: device.lanes, registers: 15, block, fma: device.features.relaxedSimd, threads: device.threads };
+  }
+
+  async realize(roots: readonly Node[], assigns: readonly Assignment[]): Promise<void> {
+    const wanted = roots.filter((r) => leafStorage(r) === null);
+    if (wanted.length === 0 && assigns.length === 0) return;
+    const trace = this.trace(wanted, assigns);
+    const { step, loaded } = await this.stepFor(trace);
+    const slots = new Int32Array(step.program.slots);
+    for (const { storage, layout } of step.resident) slots[storage + 1] = this.bring(trace.storages[storage], layout).address;
+    const values: TypedArray[] = [];
+    await this.device.run(loaded, slots, {
+      before: (arena) => {
+        for (const { storage, offset } of step.staged) this.stage(trace.storages[storage], arena + offset);
+      },
+      after: (arena) => {
+        for (let i = 0; i < wanted.length; i++) values.push(this.copyOut(wanted[i], arena + step.results[i].offset));
+      },
+    });
+    wanted.forEach((root, i) => {
+      root.realized = new Storage(root.shape, root.dtype, values[i]);
+    });
+    for (const slot of step.assigned) {
+      trace.storages[slot].host = null;
+      trace.storages[slot].version++;
+    }
+  }
+
+  /** The compiled step for a request, without running it: what `fovea plan` prints. */
+  async plan(roots: readonly Node[], assigns: readonly Assignment[]): Promise<CompiledStep> {
+    return (await this.stepFor(this.trace(roots, assigns))).step;
+  }
+
+  async dispose(): Promise<void> {
+    this.steps.clear();
+    await this.device.dispose();
+  }
+
+  private trace(roots: readonly Node[], assigns: readonly Assignment[]): Trace {
+    return traceRequest(roots, assigns, (s) => this.blockOf(s)?.layout ?? null);
+  }
+
+  private stepFor(trace: Trace): Promise<LoadedStep> {
+    const known = this.steps.get(trace.key);
+    if (known !== undefined) {
+      // Most recently used last.
+      this.steps.delete(trace.key);
+      this.steps.set(trace.key, known);
+      return known;
+    }
+    const made = this.build(trace);
+    this.steps.set(trace.key, made);
+    made.catch(() => this.steps.delete(trace.key));
+    if (this.steps.size > mostSteps) this.steps.delete(this.steps.keys().next().value!);
+    return made;
+  }
+
+  private async build(trace: Trace): Promise<LoadedStep> {
+    const step = compile(trace, this.info, (i) => this.blockOf(trace.storages[i])?.layout ?? null, `step ${++this.serial}`);
+    return { step, loaded: await this.device.load(assembleProgram(step.program, this.device.features)) };
+  }
+
+  private blockOf(storage: Storage): Block | null {
+    return storage.block instanceof Block && storage.block.device === this.device ? storage.block : null;
+  }
+
+  /** Makes sure a persistent storage lies in device memory in `layout`. */
+  private bring(storage: Storage, layout: Layout): Block {
+    const present = this.blockOf(storage);
+    if (present !== null && layoutKey(present.layout) === layoutKey(layout)) return present;
+    const data = storage.read();
+    const bytes = physicalSize(storage.shape, layout) * dtypeBytes[storage.dtype];
+    const made = new Block(this.device, this.device.alloc(bytes), layout, storage.shape, storage.dtype);
+    const packed = pack(data, storage.shape, storage.dtype, layout);
+    this.device.bytes(made.address, packed.byteLength).set(bytesOf(packed));
+    storage.release();
+    storage.block = made;
+    storage.host = null;
+    freeWhenDropped.register(storage, made, made);
+    return made;
+  }
+
+  private stage(storage: Storage, address: number): void {
+    const data = storage.read();
+    this.device.bytes(address, data.byteLength).set(bytesOf(data));
+  }
+
+  private copyOut(node: Node, address: number): TypedArray {
+    const data = allocate(node.dtype, numel(node.shape));
+    bytesOf(data).set(this.device.bytes(address, data.byteLength));
+    return data;
+  }
+}
+
+/** A persistent value in the device's memory. */
+class Block implements DeviceBlock {
+  private freed = false;
+  constructor(
+    readonly device: WasmDevice,
+    readonly address: number,
+    readonly layout: Layout,
+    private readonly shape: Shape,
+    private readonly dtype: DType,
+  ) {}
+
+  read(): TypedArray {
+    const size = physicalSize(this.shape, this.layout);
+    const raw = allocate(this.dtype, size);
+    bytesOf(raw).set(this.device.bytes(this.address, raw.byteLength));
+    return unpack(raw, this.shape, this.dtype, this.layout);
+  }
+
+  free(): void {
+    if (this.freed) return;
+    this.freed = true;
+    freeWhenDropped.unregister(this);
+    this.device.free(this.address);
+  }
+}
+
+const freeWhenDropped = new FinalizationRegistry<Block>((b) => b.free());
+
+function bytesOf(data: TypedArray): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}

@@ -1,0 +1,403 @@
+/**
+ * Turns scheduled groups into kernel launches: picks strides from layouts, writes each group's elementwise body, builds its kernel (once per
+ * distinct shape and body, kept across steps), and adds the conversions between layouts that the plan still needs.
+ */
+
+import { type Layout, layoutKey, physicalShape, physicalSize, plain } from '../graph/layout.js';
+import type { Node } from '../graph/node.js';
+import type { Epilogue, TargetInfo } from '../graph/op.js';
+import { type Affine, type I32, type Kernel, KernelBuilder, type Ptr, type Value } from '../ir/index.js';
+import {
+  type Body,
+  type BodyPointers,
+  bodyKey,
+  bodyTitle,
+  declareBody,
+  elemOf,
+  emitBody,
+  type Operand,
+  type Step,
+} from '../kernels/fused.js';
+import { type Accumulation, pointwiseKernel, reduceKernel } from '../kernels/nest.js';
+import { dtypeBytes } from '../util/dtype.js';
+import { invariant } from '../util/errors.js';
+import { contiguousStrides, type Shape } from '../util/shape.js';
+import { type Fusion, type Group, isIdentity } from './fuse.js';
+import { canonical, coordStrides, type LayoutPlan, mergeStrides, ownStrides, physicalStrides } from './layout.js';
+import { relayoutPieces } from './relayout.js';
+import { uniform } from './simplify.js';
+
+/** A piece of memory a launch touches: a stored node's value, a converted copy of it, or scratch. */
+export interface Place {
+  readonly node: Node | null;
+  readonly layout: Layout;
+  readonly sizeBytes: number;
+}
+
+export interface PlannedLaunch {
+  readonly kernel: Kernel;
+  readonly args: readonly { readonly place: Place; readonly offsetBytes: number; readonly writes: boolean }[];
+  readonly title: string;
+  /** Nodes computed here, anchors first. */
+  readonly nodes: readonly Node[];
+  readonly macs: number;
+}
+
+export interface Lowered {
+  readonly launches: readonly PlannedLaunch[];
+  /** Where a stored node's value lies in a given layout, if it was needed there. */
+  place(node: Node, layout: Layout): Place;
+}
+
+interface Arg {
+  place: Place;
+  offsetBytes: number;
+  writes: boolean;
+}
+
+const kernels = new Map<string, Kernel>();
+
+/** Kernels are pure functions of their key: building one twice would be a waste. */
+function cached(key: string, build: () => Kernel): Kernel {
+  let kernel = kernels.get(key);
+  if (kernel === undefined) {
+    kernel = build();
+    kernels.set(key, kernel);
+  }
+  return kernel;
+}
+
+export function lower(
+  order: readonly Group[],
+  fusion: Fusion,
+  layouts: LayoutPlan,
+  target: TargetInfo,
+  plainResults: ReadonlySet<Node>,
+): Lowered {
+  const launches: PlannedLaunch[] = [];
+  const places = new Map<Node, Map<string, Place>>();
+  const targetKey = `${target.lanes}/${target.registers}/${target.block}`;
+  const builder = () => new KernelBuilder({ lanes: target.lanes, registers: target.registers, fma: true });
+
+  const placeIn = (node: Node, layout: Layout): Place => {
+    if (!places.has(node)) places.set(node, new Map());
+    const byLayout = places.get(node)!;
+    const own = canonical(node.shape, layout);
+    const key = layoutKey(own);
+    if (!byLayout.has(key)) {
+      byLayout.set(key, { node, layout: own, sizeBytes: physicalSize(node.shape, own) * dtypeBytes[node.dtype] });
+    }
+    return byLayout.get(key)!;
+  };
+  const written = new Set<Place>();
+  /** The value of a stored node in a layout; converts on first demand. */
+  const fetch = (node: Node, layout: Layout): Place => {
+    const wanted = placeIn(node, layout);
+    const own = placeIn(node, layouts.of(node));
+    if (wanted === own || written.has(wanted)) return wanted;
+    written.add(wanted);
+    launches.push(...convert(node.shape, node, own, wanted));
+    return wanted;
+  };
+
+  const convert = (shape: Shape, node: Node, from: Place, to: Place): PlannedLaunch[] =>
+    relayoutPieces(shape, from.layout, to.layout).map((piece) => {
+      const elem = elemOf(node.dtype);
+      const body: Body = {
+        steps: [{ kind: 'load', operand: 0 }],
+        operands: [{ elem, strides: piece.from, offset: piece.fromOffset }],
+        outputs: [{ step: 0, to: { elem, strides: piece.to, offset: piece.toOffset } }],
+      };
+      const name = `relayout_${piece.sizes.join('x')}`;
+      const kernel = cached(`${targetKey}|${name}|${bodyKey(body)}`, () => pointwiseKernel(builder(), name, piece.sizes, body));
+      return {
+        kernel,
+        args: [
+          { place: from, offsetBytes: 0, writes: false },
+          { place: to, offsetBytes: 0, writes: true },
+        ],
+        title: `relayout ${layoutKey(from.layout)} → ${layoutKey(to.layout)}`,
+        nodes: [node],
+        macs: 0,
+      };
+    });
+
+  /**
+   * The body of `roots` over an index space: `walk(view strides)` gives an operand's strides there.
+   * Values in `anchors` come from the group's kernel. Returns the body and what its pointers point to.
+   */
+  const makeBody = (
+    results: readonly Node[],
+    stores: readonly Node[],
+    inside: ReadonlySet<Node>,
+    anchors: readonly Node[],
+    shape: Shape,
+    layout: Layout,
+    walk: (strides: readonly number[], shape: Shape) => number[],
+    own: (node: Node) => number[],
+  ): { body: Body; args: Arg[]; results: number[] } => {
+    const steps: Step[] = [];
+    const operands: Operand[] = [];
+    const args: Arg[] = [];
+    const seen = new Map<Node, number>();
+    const loads = new Map<string, number>();
+    const add = (step: Step): number => steps.push(step) - 1;
+    const read = (node: Node): number => {
+      const view = fusion.source(node);
+      const base = view.base;
+      // Axes of size 1 around the same elements do not matter.
+      const direct = isIdentity(view) && sameAxes(base.shape, shape);
+      const blockedDirect = direct && layouts.of(base).order.length > 0;
+      const place = fetch(base, blockedDirect ? layout : plain);
+      const strides = place.layout.order.length > 0 ? own(base) : walk(view.strides, node.shape);
+      const key = `${base.id}|${layoutKey(place.layout)}|${view.offset}|${strides.join()}`;
+      const known = loads.get(key);
+      if (known !== undefined) return known;
+      operands.push({ elem: elemOf(base.dtype), strides, offset: view.offset });
+      args.push({ place, offsetBytes: 0, writes: false });
+      const index = add({ kind: 'load', operand: operands.length - 1 });
+      loads.set(key, index);
+      return index;
+    };
+    const stepOf = (node: Node): number => {
+      const known = seen.get(node);
+      if (known !== undefined) return known;
+      const value = uniform(node);
+      const anchor = anchors.indexOf(node);
+      let index: number;
+      if (value !== null) index = add({ kind: 'constant', value, dtype: node.dtype });
+      else if (anchor >= 0) index = add({ kind: 'anchor', index: anchor });
+      else if (node.op.facts.view !== undefined) {
+        const view = fusion.source(node);
+        if (view.base !== node && inside.has(view.base) && isIdentity(view)) index = stepOf(view.base);
+        else if (uniform(view.base) !== null) index = add({ kind: 'constant', value: uniform(view.base)!, dtype: node.dtype });
+        else index = read(node);
+      } else if (node.op.facts.pointwise !== undefined && (inside.has(node) || !fusion.isStored(node))) {
+        const inputs = node.inputs.map(stepOf);
+        index = add({ kind: 'apply', op: node.op.name, emit: node.op.facts.pointwise as never, attrs: node.attrs, args: inputs });
+      } else index = read(node);
+      seen.set(node, index);
+      return index;
+    };
+    const computed = results.map(stepOf);
+    const outputs = stores.map((n) => {
+      const place = placeIn(n, layouts.of(n));
+      written.add(place);
+      args.push({ place, offsetBytes: 0, writes: true });
+      const strides = place.layout.order.length > 0 ? own(n) : walk(contiguousStrides(n.shape), n.shape);
+      return { step: stepOf(n), to: { elem: elemOf(n.dtype), strides, offset: 0 } };
+    });
+    return { body: { steps, operands, outputs }, args, results: computed };
+  };
+
+  const pointwise = (group: Group): PlannedLaunch => {
+    const shape = group.domain;
+    const layout = layouts.domain(group);
+    const copy = group.roots.length === 1 && group.roots[0].op.facts.view !== undefined;
+    const sizes = physicalShape(shape, layout);
+    const walk = (strides: readonly number[], s: Shape) => physicalStrides(align(strides, s, shape), layout);
+    const own = () => ownStrides(shape, layout);
+    let made: { body: Body; args: Arg[] };
+    if (copy) {
+      const [node] = group.roots;
+      const view = node.op.facts.view!(fusion.source(node.inputs[0]), node);
+      invariant(view !== null, () => `${node.op.name}: neither a view nor a kernel`);
+      const from = uniform(view.base) === null ? fetch(view.base, plain) : null;
+      const to = placeIn(node, layouts.of(node));
+      written.add(to);
+      const elem = elemOf(node.dtype);
+      made = {
+        body: {
+          steps: [from === null ? { kind: 'constant', value: uniform(view.base)!, dtype: node.dtype } : { kind: 'load', operand: 0 }],
+          operands: from === null ? [] : [{ elem, strides: walk(view.strides, shape), offset: view.offset }],
+          outputs: [{ step: 0, to: { elem, strides: own(), offset: 0 } }],
+        },
+        args: [
+          ...(from === null ? [] : [{ place: from, offsetBytes: 0, writes: false }]),
+          { place: to, offsetBytes: 0, writes: true },
+        ],
+      };
+    } else {
+      made = makeBody(group.roots, group.stores, new Set(group.roots), [], shape, layout, walk, own);
+    }
+    const name = `${copy ? 'copy' : short(bodyTitle(made.body)) || 'fill'}_${sizes.join('x')}`;
+    const kernel = cached(`${targetKey}|${name}|${bodyKey(made.body)}`, () => pointwiseKernel(builder(), name, sizes, made.body));
+    return { kernel, args: made.args, title: copy ? group.roots[0].op.name : bodyTitle(made.body), nodes: group.roots, macs: 0 };
+  };
+
+  const reduction = (group: Group): PlannedLaunch => {
+    const space = group.anchors[0].inputs[0].shape;
+    const layout = layouts.domain(group);
+    const facts = group.anchors.map((a) => a.op.facts.reduction!);
+    const axes = facts[0].axes(group.anchors[0].attrs);
+    const sizes = physicalShape(space, layout);
+    const axisOf = layout.order.length === 0 ? space.map((_, i) => i) : [...layout.order, ...(layout.blockAxis >= 0 ? [layout.blockAxis] : [])];
+    const reduced = axisOf.map((axis) => axes.includes(axis));
+    const inputs = group.anchors.map((a) => a.inputs[0]);
+    const before = makeBody(
+      inputs,
+      [],
+      new Set(),
+      [],
+      space,
+      layout,
+      (strides, s) => physicalStrides(align(strides, s, space), layout),
+      () => ownStrides(space, layout),
+    );
+    const accumulated: Body = {
+      ...before.body,
+      outputs: before.results.map((step) => ({ step, to: { elem: 'f32', strides: [], offset: 0 } })),
+    };
+    // The results' index space: kept axes of the input's, reduced ones walked with stride 0.
+    const keptAxes = space.map((_, i) => i).filter((i) => !axes.includes(i));
+    const ontoSpace = (strides: readonly number[], s: Shape): number[] => {
+      const full = new Array<number>(space.length).fill(0);
+      if (s.length === space.length && keptAxes.every((a) => s[a] === space[a] || s[a] === 1)) {
+        for (const a of keptAxes) full[a] = s[a] === 1 ? 0 : strides[a];
+      } else if (s.length === keptAxes.length) {
+        keptAxes.forEach((a, i) => {
+          full[a] = s[i] === 1 ? 0 : strides[i];
+        });
+      } else {
+        const from = s.findIndex((n) => n !== 1);
+        const to = keptAxes.find((a) => space[a] !== 1);
+        if (from >= 0 && to !== undefined) full[to] = strides[from];
+      }
+      return full;
+    };
+    const walkOut = (strides: readonly number[], s: Shape) => physicalStrides(ontoSpace(strides, s), layout);
+    const ownOut = (n: Node) => {
+      const l = layouts.of(n);
+      if (l.order.length === 0) return walkOut(contiguousStrides(n.shape), n.shape);
+      // A blocked result: lay its own physical strides over the kept physical axes of the input.
+      const strides = ownStrides(n.shape, l);
+      const sizesOut = physicalShape(n.shape, l);
+      const kept = sizes.map((size, d) => ({ size, d })).filter(({ d }) => !reduced[d]);
+      const merged = mergeStrides(strides, sizesOut, kept.map((x) => x.size)); // biome-ignore format: one thought
+      invariant(merged !== null, () => `reduction: result layout ${layoutKey(l)} does not follow its input`);
+      const full = new Array<number>(sizes.length).fill(0);
+      kept.forEach(({ d }, i) => {
+        full[d] = merged[i];
+      });
+      return full;
+    };
+    const inside = new Set([...group.anchors, ...group.roots]);
+    const after = makeBody([...group.roots], group.stores, inside, group.anchors, group.domain, layouts.of(group.stores[0]), walkOut, ownOut);
+    const accumulations: Accumulation[] = group.anchors.map((a, i) => ({
+      init: facts[i].init,
+      float: a.dtype === 'float32',
+      combine: facts[i].combine,
+      fold: facts[i].fold,
+    }));
+    const what = group.anchors.map((a) => a.op.name).join('+');
+    const title = [bodyTitle(before.body), what, bodyTitle(after.body)].filter((s) => s !== '').join(' → ');
+    const name = `${what}_${sizes.map((n, d) => (reduced[d] ? `(${n})` : n)).join('x')}`;
+    const key = `${targetKey}|${name}|${what}|${bodyKey(accumulated)}|${bodyKey(after.body)}`;
+    const kernel = cached(key, () => reduceKernel(builder(), name, sizes, reduced, accumulated, accumulations, after.body));
+    return { kernel, args: [...before.args, ...after.args], title, nodes: [...group.anchors, ...group.roots], macs: 0 };
+  };
+
+  const structured = (group: Group): PlannedLaunch => {
+    const [anchor] = group.anchors;
+    const lowering = group.lowering!;
+    const inputs = anchor.inputs.map((n, i): Arg => {
+      const view = fusion.source(n);
+      if (view.base === n) return { place: fetch(n, lowering.inputs[i]), offsetBytes: 0, writes: false };
+      const base = fetch(view.base, plain);
+      const layout = canonical(n.shape, lowering.inputs[i]);
+      const offsetBytes = view.offset * dtypeBytes[n.dtype];
+      if (layout.order.length === 0) return { place: base, offsetBytes, writes: false };
+      // The same elements under another shape, in the layout the kernel wants.
+      const wanted = placeIn(n, layout);
+      if (!written.has(wanted)) {
+        written.add(wanted);
+        launches.push(...convert(n.shape, n, { ...base, layout: plain }, wanted).map((l) => retarget(l, base, offsetBytes)));
+      }
+      return { place: wanted, offsetBytes: 0, writes: false };
+    });
+    const output = lowering.output;
+    const physical = physicalShape(group.domain, output);
+    const walk = (strides: readonly number[], s: Shape): number[] => {
+      const found = coordStrides(align(strides, s, group.domain), group.domain, output, lowering.coords);
+      invariant(found !== null, () => `${anchor.op.name}: an operand does not follow the kernel's coordinates`);
+      return found;
+    };
+    const own = () => {
+      const found = mergeStrides(contiguousStrides(physical), physical, lowering.coords);
+      invariant(found !== null, () => `${anchor.op.name}: coords ${lowering.coords} do not fit ${physical}`);
+      return found;
+    };
+    const inside = new Set([anchor, ...group.roots]);
+    const { body, args } = makeBody([...group.roots], group.stores, inside, [anchor], group.domain, output, walk, own);
+    const scratch: Arg[] =
+      (lowering.scratchBytes ?? 0) > 0
+        ? [{ place: { node: null, layout: plain, sizeBytes: lowering.scratchBytes! }, offsetBytes: 0, writes: true }]
+        : [];
+    const kernel = cached(`${targetKey}|${lowering.key}|${bodyKey(body)}`, () => lowering.build(builder(), epilogueOf(body)));
+    const title = [lowering.key, bodyTitle(body)].filter((s) => s !== '').join(' → ');
+    return {
+      kernel,
+      args: [...inputs, ...scratch, ...args],
+      title,
+      nodes: [anchor, ...group.roots],
+      macs: anchor.op.facts.macs?.(anchor) ?? 0,
+    };
+  };
+
+  for (const group of order) {
+    // Conversions are pushed while a launch is prepared, so they come before it.
+    const launch = group.kind === 'structured' ? structured(group) : group.kind === 'reduction' ? reduction(group) : pointwise(group);
+    launches.push(launch);
+  }
+  for (const node of plainResults) fetch(node, plain);
+  return { launches, place: (node, layout) => fetch(node, layout) };
+}
+
+function retarget(launch: PlannedLaunch, base: Place, offsetBytes: number): PlannedLaunch {
+  return { ...launch, args: [{ place: base, offsetBytes, writes: false }, launch.args[1]] };
+}
+
+function epilogueOf(body: Body): Epilogue {
+  let pointers: BodyPointers | null = null;
+  return {
+    key: bodyKey(body),
+    params(k: KernelBuilder) {
+      pointers = declareBody(k, body);
+    },
+    emit(k: KernelBuilder, value: Value, coords: readonly (number | I32 | Affine)[], width?: number) {
+      emitBody(k, body, pointers!, width ?? widthOf(k, value), [value], coords);
+    },
+    output(): Ptr {
+      return pointers!.outputs[0];
+    },
+  };
+}
+
+function widthOf(k: KernelBuilder, value: Value): number {
+  const { type } = (value as unknown as { expr: { type: string } }).expr;
+  return type === 'vf' || type === 'vi' ? k.lanes : 1;
+}
+
+/** Strides of an operand of shape `from` over the axes of `to`: the same axes, sizes of 1 aside. */
+function align(strides: readonly number[], from: Shape, to: Shape): number[] {
+  if (from.length === to.length) return [...strides];
+  const out = new Array<number>(to.length).fill(0);
+  let j = 0;
+  for (let i = 0; i < to.length; i++) {
+    if (to[i] === 1) continue;
+    while (j < from.length && from[j] === 1) j++;
+    invariant(j < from.length && from[j] === to[i], () => `align: [${from}] does not follow [${to}]`);
+    out[i] = strides[j++];
+  }
+  return out;
+}
+
+function sameAxes(a: Shape, b: Shape): boolean {
+  const x = a.filter((n) => n !== 1);
+  const y = b.filter((n) => n !== 1);
+  return x.length === y.length && x.every((n, i) => n === y[i]);
+}
+
+function short(title: string): string {
+  return title.length <= 40 ? title : `${title.slice(0, 37)}…`;
+}

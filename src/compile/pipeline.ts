@@ -1,0 +1,154 @@
+/**
+ * The compiler, pass by pass: traced graph in, program out.
+ *
+ *   simplify → fuse → schedule → layout → lower → memory
+ *
+ * Pure: what comes out depends on the structure traced and on the target, not on numbers or on time.
+ */
+
+import { type Layout, layoutKey, physicalSize, plain } from '../graph/layout.js';
+import type { Node } from '../graph/node.js';
+import type { TargetInfo } from '../graph/op.js';
+import type { Arg, Program } from '../ir/index.js';
+import { elemOf } from '../kernels/fused.js';
+import { dtypeBytes } from '../util/dtype.js';
+import { fuse, type Group } from './fuse.js';
+import { chooseLayouts } from './layout.js';
+import { type Lowered, lower, type Place, type PlannedLaunch } from './lower.js';
+import { type Lifetime, planMemory } from './memory.js';
+import { schedule } from './schedule.js';
+import { type InputAttrs, inputOp, simplify, type StepGraph } from './simplify.js';
+import { storeCopy } from './store-copy.js';
+import type { Trace } from './trace.js';
+
+/** A compiled step: the program, and what to bind to it. Slot 0 of the program is the arena, slot i + 1 the traced storage i. */
+export interface CompiledStep {
+  readonly program: Program;
+  readonly launches: readonly PlannedLaunch[];
+  /** Host values to put into the arena before each run. */
+  readonly staged: readonly { readonly storage: number; readonly offset: number }[];
+  /** Persistent storages the program touches, and how they must lie. */
+  readonly resident: readonly { readonly storage: number; readonly layout: Layout }[];
+  /** Where each root's value is found after a run. */
+  readonly results: readonly { readonly offset: number }[];
+  /** Storages with a new value after a run. */
+  readonly assigned: readonly number[];
+}
+
+export function compile(trace: Trace, target: TargetInfo, residentLayout: (storage: number) => Layout | null, name: string): CompiledStep {
+  const graph = simplify(trace, residentLayout);
+  const fusion = fuse(graph, target);
+  const { order, inPlace, copies } = schedule(graph, fusion);
+  const layouts = chooseLayouts(graph, fusion, order);
+  const lowered = lower(order, fusion, layouts, target, new Set(graph.roots));
+  const storageLayout = graph.inputs.map((i) => layouts.of(i));
+  const launches = [...lowered.launches];
+  const finals = copyAssigned(graph, copies, lowered, storageLayout, target, launches);
+
+  // Every place either is a storage, or lives in the arena from its first launch to its last.
+  const slotOf = (place: Place): number | null => {
+    if (place.node === null) return finals.get(place) ?? null;
+    const written = inPlace.get(place.node);
+    if (written !== undefined && layoutKey(place.layout) === layoutKey(storageLayout[written])) return written;
+    if (place.node.op === inputOp) {
+      const { slot, persistent } = place.node.attrs as InputAttrs;
+      if (persistent && layoutKey(place.layout) === layoutKey(storageLayout[slot])) return slot;
+    }
+    return finals.get(place) ?? null;
+  };
+  const spans = new Map<Place, { from: number; to: number }>();
+  const touch = (place: Place, at: number) => {
+    if (slotOf(place) !== null) return;
+    const span = spans.get(place);
+    if (span === undefined) spans.set(place, { from: at, to: at });
+    else span.to = at;
+  };
+  const end = launches.length;
+  const staged: { place: Place; storage: number }[] = [];
+  for (const input of graph.inputs) {
+    const { slot, persistent } = input.attrs as InputAttrs;
+    if (persistent) continue;
+    const place = lowered.place(input, plain);
+    staged.push({ place, storage: slot });
+    touch(place, 0);
+  }
+  launches.forEach((launch, at) => {
+    for (const arg of launch.args) touch(arg.place, at);
+  });
+  const results = graph.roots.map((root) => lowered.place(root, plain));
+  for (const place of results) touch(place, end);
+  const places = [...spans.keys()];
+  const lifetimes: Lifetime[] = places.map((p) => ({ sizeBytes: p.sizeBytes, ...spans.get(p)! }));
+  const memory = planMemory(lifetimes);
+  const offsets = new Map(places.map((p, i) => [p, memory.offsets[i]]));
+
+  const program: Program = {
+    name,
+    slots: graph.inputs.length + 1,
+    arenaBytes: memory.totalBytes + 256, // kernels may read a vector past the last value
+    launches: launches.map((launch) => ({
+      kernel: launch.kernel,
+      args: launch.args.map(({ place, offsetBytes }): Arg => {
+        const slot = slotOf(place);
+        return slot !== null ? { slot: slot + 1, offset: offsetBytes } : { arena: offsets.get(place)! + offsetBytes };
+      }),
+    })),
+  };
+  const touched = new Set<number>();
+  for (const launch of launches) {
+    for (const { place } of launch.args) {
+      const slot = slotOf(place);
+      if (slot !== null) touched.add(slot);
+    }
+  }
+  return {
+    program,
+    launches,
+    staged: staged.filter((s) => offsets.has(s.place)).map((s) => ({ storage: s.storage, offset: offsets.get(s.place)! })),
+    resident: [...touched].map((storage) => ({ storage, layout: storageLayout[storage] })),
+    results: results.map((p) => ({ offset: offsets.get(p)! })),
+    assigned: graph.assigns.map((a) => a.slot),
+  };
+}
+
+/**
+ * Appends the copies of new values that could not be written in place. Values that are themselves storages are saved first, so that storages
+ * may exchange their contents. Returns which places stand for which storages.
+ */
+function copyAssigned(
+  graph: StepGraph,
+  copies: readonly { readonly slot: number; readonly value: Node }[],
+  lowered: Lowered,
+  storageLayout: Layout[],
+  target: TargetInfo,
+  launches: PlannedLaunch[],
+): Map<Place, number> {
+  const finals = new Map<Place, number>();
+  const sources = copies.map(({ slot, value }) => {
+    const place = lowered.place(value, storageLayout[slot]);
+    launches.splice(0, launches.length, ...lowered.launches);
+    return { slot, value, place };
+  });
+  const copy = (value: Node, from: Place, to: Place) => {
+    const elements = physicalSize(value.shape, from.layout);
+    launches.push(storeCopy(target, elemOf(value.dtype), elements, value, from, to));
+  };
+  const saved = sources.map(({ slot, value, place }) => {
+    if (value.op !== inputOp) return { slot, value, place };
+    const temporary: Place = { node: null, layout: place.layout, sizeBytes: place.sizeBytes };
+    copy(value, place, temporary);
+    return { slot, value, place: temporary };
+  });
+  for (const { slot, value, place } of saved) {
+    const storage: Place = {
+      node: null,
+      layout: storageLayout[slot],
+      sizeBytes: physicalSize(value.shape, storageLayout[slot]) * dtypeBytes[value.dtype],
+    };
+    finals.set(storage, slot);
+    copy(value, place, storage);
+  }
+  return finals;
+}
+
+export type { Group };

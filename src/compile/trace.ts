@@ -1,0 +1,100 @@
+/**
+ * First look at what is to be computed: which nodes, which stored values they read, and a key that two requests share exactly when one
+ * compiled step can serve both. Numbers are not part of the key, structure is: a training loop compiles once.
+ */
+
+import { attrsKey } from '../graph/key.js';
+import { layoutKey, type Layout } from '../graph/layout.js';
+import type { AnyOp, Node } from '../graph/node.js';
+import { checkCurrent } from '../graph/stale.js';
+import type { Storage } from '../graph/storage.js';
+import type { Assignment } from '../graph/target.js';
+import { topological } from '../graph/traverse.js';
+
+export interface Trace {
+  /** Inputs before users. Leaves (nodes that read a storage) are not followed further. */
+  readonly order: readonly Node[];
+  /** The storages read or written, each once, in order of appearance. */
+  readonly storages: readonly Storage[];
+  /** For each leaf node its index in `storages`. */
+  readonly leaves: ReadonlyMap<Node, number>;
+  readonly roots: readonly Node[];
+  readonly assigns: readonly { readonly storage: number; readonly value: Node }[];
+  readonly key: string;
+}
+
+/** The storage whose present value a node stands for, or null when the node must be computed. */
+export function leafStorage(node: Node): Storage | null {
+  if (node.realized !== null) return node.realized;
+  const read = node.op.facts.reads?.(node.attrs);
+  return read === undefined ? null : read.storage;
+}
+
+/** `residentLayout` says in which layout a storage already lies in the device's memory, or null when it is still on the host. */
+export function traceRequest(
+  roots: readonly Node[],
+  assigns: readonly Assignment[],
+  residentLayout: (storage: Storage) => Layout | null,
+): Trace {
+  const order = topological(
+    [...roots, ...assigns.map((a) => a.value)],
+    (node) => leafStorage(node) !== null,
+  );
+  const index = new Map<Node, number>();
+  const leaves = new Map<Node, number>();
+  const storages: Storage[] = [];
+  const slots = new Map<Storage, number>();
+  const slotOf = (s: Storage): number => {
+    let slot = slots.get(s);
+    if (slot === undefined) {
+      slot = storages.length;
+      slots.set(s, slot);
+      storages.push(s);
+    }
+    return slot;
+  };
+  const parts: string[] = [];
+  for (let i = 0; i < order.length; i++) {
+    const node = order[i];
+    index.set(node, i);
+    const storage = leafStorage(node);
+    if (storage !== null) {
+      if (node.realized === null) checkCurrent(node);
+      const known = slots.get(storage);
+      const slot = slotOf(storage);
+      leaves.set(node, slot);
+      parts.push(known === undefined ? `s${slot}${storageKey(storage, residentLayout)}` : `s${slot}`);
+      continue;
+    }
+    let part = `${opId(node.op)}`;
+    for (const input of node.inputs) part += `,${index.get(input)}`;
+    part += attrsKey(node.attrs);
+    if (node.inputs.length === 0) part += node.shape.join('x') + node.dtype;
+    parts.push(part);
+  }
+  const targets = assigns.map((a) => {
+    const known = slots.get(a.storage);
+    const slot = slotOf(a.storage);
+    parts.push(`=${slot}:${index.get(a.value)}${known === undefined ? storageKey(a.storage, residentLayout) : ''}`);
+    return { storage: slot, value: a.value };
+  });
+  parts.push(`!${roots.map((r) => index.get(r)).join()}`);
+  return { order, storages, leaves, roots, assigns: targets, key: parts.join(';') };
+}
+
+function storageKey(s: Storage, residentLayout: (storage: Storage) => Layout | null): string {
+  const layout = s.persistent ? residentLayout(s) : null;
+  return `${s.dtype}${s.shape.join('x')}${s.persistent ? 'p' : ''}${layout === null ? '' : layoutKey(layout)}`;
+}
+
+const ids = new WeakMap<AnyOp, number>();
+let nextId = 0;
+
+function opId(op: AnyOp): number {
+  let id = ids.get(op);
+  if (id === undefined) {
+    id = nextId++;
+    ids.set(op, id);
+  }
+  return id;
+}
