@@ -8,6 +8,7 @@
 
 import { type Node, scopeSuffix } from '../graph/node.js';
 import { defineOp, record } from '../graph/op.js';
+import { convInputGradLowerings, convLowerings, convWeightGradLowerings } from '../kernels/conv.js';
 import { ConfigError } from '../util/errors.js';
 import { formatShape, numel, type Shape, sameShape } from '../util/shape.js';
 import { pad } from './movement.js';
@@ -31,7 +32,9 @@ import {
 
 /** Convolution: x [N, C, spatial…] and weight [O, C/groups, kernel…] → [N, O, spatial'…]. @throws {ShapeError} @throws {ConfigError} */
 export function conv(x: Node, weight: Node, options: ConvOptions = {}): Node {
-  return record(convOp, [x, weight], convParams(convName(weight.shape), options, weight.shape.slice(2)));
+  const op = convName(weight.shape);
+  checkRanks(op, x.shape, weight.shape, convOperands(x.shape, weight.shape));
+  return record(convOp, [x, weight], convParams(op, options, weight.shape.slice(2)));
 }
 
 /** Gradient of `conv` by its input, of shape `xShape`, from that of its output. */
@@ -156,6 +159,7 @@ export const convOp = defineOp<ConvParams>('conv', {
     return y;
   },
   vjp: (dy, { inputs: [x, w], attrs }) => [convInputGrad(dy, w, x.shape, attrs), convWeightGrad(dy, x, w.shape, attrs)],
+  lower: ({ inputs: [x, w], attrs }, target) => convLowerings(x.shape, w.shape, attrs, target),
   macs: (node) => numel(node.shape) * numel(node.inputs[1].shape.slice(1)),
 });
 
@@ -175,6 +179,7 @@ export const convInputGradOp = defineOp<ConvInputGradParams>('convInputGrad', {
     return dx;
   },
   vjp: (dz, { inputs: [dy, w], attrs }) => [conv(dz, w, paramsOnly(attrs)), convWeightGrad(dy, dz, w.shape, attrs)],
+  lower: ({ inputs: [dy, w], attrs }, target) => convInputGradLowerings(dy.shape, w.shape, attrs.xShape, attrs, target),
   macs: (node) => numel(node.inputs[0].shape) * numel(node.inputs[1].shape.slice(1)),
 });
 
@@ -195,6 +200,8 @@ export const convWeightGradOp = defineOp<ConvWeightGradParams>('convWeightGrad',
     return dw;
   },
   vjp: (dv, { inputs: [dy, x], attrs }) => [conv(x, dv, paramsOnly(attrs)), convInputGrad(dy, dv, x.shape, attrs)],
+  lower: ({ inputs: [dy, x], attrs }, target) =>
+    convWeightGradLowerings(dy.shape, x.shape, attrs.wShape, attrs, target),
   macs: (node) => numel(node.inputs[0].shape) * numel(node.shape.slice(1)),
 });
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { messageOf } from '../../test/leaves.js';
 import { convCases, poolCases } from '../../test/window-cases.js';
 import { withScope } from '../graph/node.js';
 import {
@@ -178,12 +179,3 @@ describe('geometry', () => {
     );
   });
 });
-
-function messageOf(call: () => unknown): string {
-  try {
-    call();
-  } catch (error) {
-    return (error as Error).message;
-  }
-  return expect.fail('nothing was thrown');
-}
