@@ -1,0 +1,213 @@
+/**
+ * A run's folder: everything a training leaves behind, each file written whole or not at all.
+ *
+ *     config.json                    what was trained on what, checked when read
+ *     model.safetensors              the finished (best) weights, for anybody who reads safetensors
+ *     metrics.jsonl                  one JSON object a line, appended as training goes
+ *     checkpoint/last.safetensors    all that resuming needs: weights, optimiser state, position — in one file,
+ *     checkpoint/best.safetensors    so no kill can leave the weights of one step beside the position of another
+ */
+
+import { mkdir, open, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ConfigError, FormatError } from '../util/errors.js';
+import { removeLeftovers, writeFileAtomic } from './atomic.node.js';
+import { FileError, fileError } from './file-error.node.js';
+import type { HostTensor } from './host-tensor.js';
+import { readSafetensors, writeSafetensors } from './safetensors.node.js';
+import {
+  anyObject,
+  array,
+  type Checked,
+  integer,
+  type JsonObject,
+  literal,
+  number,
+  object,
+  parseJson,
+  string,
+} from './schema.js';
+
+const configSchema = object(
+  {
+    format: literal('fovea-run'),
+    version: literal(1),
+    model: object({ name: string, options: anyObject }),
+    /** One sample as the model takes it, [C, H, W], and how bytes become its numbers: (byte / 255 − mean) / std per channel. */
+    input: object({
+      shape: array(integer({ min: 1 }), { length: 3 }),
+      mean: array(number()),
+      std: array(number({ min: 1e-12 })),
+    }),
+    /** In the order of the model's outputs. */
+    classes: array(string),
+    seed: integer({ min: 0 }),
+    /** The trainer's own settings: optimiser, schedule, epochs, batch size … */
+    training: anyObject,
+  },
+  {
+    /** Where the pictures came from. */
+    data: anyObject,
+    /** When, by which version of fovea. */
+    made: anyObject,
+  },
+);
+
+export type RunConfig = Checked<typeof configSchema>;
+
+/** The two checkpoints a run keeps. */
+export type CheckpointName = 'last' | 'best';
+
+export interface Checkpoint {
+  readonly tensors: Map<string, HostTensor>;
+  /** The trainer's position and counters: plain JSON. */
+  readonly state: JsonObject;
+}
+
+export class RunFolder {
+  private constructor(
+    readonly path: string,
+    readonly config: RunConfig,
+  ) {}
+
+  /** Makes the folder and its config.json. @throws {ConfigError} if the folder already holds a run. */
+  static async create(path: string, config: RunConfig): Promise<RunFolder> {
+    const checked = checkConfig(config, 'config.json:');
+    if (await exists(join(path, 'config.json'))) {
+      throw new ConfigError(`${path} already holds a run: resume that one, or choose another folder`);
+    }
+    try {
+      await mkdir(join(path, 'checkpoint'), { recursive: true });
+    } catch (error) {
+      throw fileError('make', path, error);
+    }
+    await writeFileAtomic(join(path, 'config.json'), `${JSON.stringify(checked, null, 2)}\n`);
+    return new RunFolder(path, checked);
+  }
+
+  /** Opens a run, and clears away what a killed process left half-written. @throws {FormatError} saying what in config.json is wrong. */
+  static async open(path: string): Promise<RunFolder> {
+    const file = join(path, 'config.json');
+    if (!(await exists(file))) {
+      throw new FileError(`${path} holds no run: there is no config.json in it`, path, 'ENOENT');
+    }
+    const config = parseJson(await readText(file), checkConfig, file);
+    const run = new RunFolder(path, config);
+    await mkdir(join(path, 'checkpoint'), { recursive: true });
+    await removeLeftovers(path);
+    await removeLeftovers(join(path, 'checkpoint'));
+    return run;
+  }
+
+  get modelPath(): string {
+    return join(this.path, 'model.safetensors');
+  }
+
+  get metricsPath(): string {
+    return join(this.path, 'metrics.jsonl');
+  }
+
+  async writeModel(
+    tensors: Iterable<readonly [string, HostTensor]>,
+    metadata: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    // `format: pt` is what other readers of safetensors look for before they accept a file.
+    await writeSafetensors(this.modelPath, tensors, { format: 'pt', ...metadata });
+  }
+
+  async readModel(): Promise<Map<string, HostTensor>> {
+    return (await readSafetensors(this.modelPath)).tensors;
+  }
+
+  async saveCheckpoint(
+    name: CheckpointName,
+    tensors: Iterable<readonly [string, HostTensor]>,
+    state: JsonObject,
+  ): Promise<void> {
+    await writeSafetensors(this.#checkpointPath(name), tensors, { 'fovea.state': JSON.stringify(state) });
+  }
+
+  /** Null when that checkpoint was never saved. @throws {FormatError} if the file is damaged or not a checkpoint. */
+  async loadCheckpoint(name: CheckpointName): Promise<Checkpoint | null> {
+    const file = this.#checkpointPath(name);
+    if (!(await exists(file))) return null;
+    const { tensors, metadata } = await readSafetensors(file);
+    const state = metadata['fovea.state'];
+    if (state === undefined)
+      throw new FormatError(`${file}: not a checkpoint of fovea: its metadata has no 'fovea.state'`);
+    return { tensors, state: parseJson(state, anyObject, `${file}: fovea.state`) };
+  }
+
+  /** Adds one line to metrics.jsonl. A torn last line, left by a kill in the middle of a write, is cut off first. */
+  async appendMetrics(record: JsonObject): Promise<void> {
+    try {
+      const handle = await open(this.metricsPath, 'a+');
+      try {
+        if (!this.#metricsAreWhole) {
+          const bytes = await handle.readFile();
+          await handle.truncate(bytes.lastIndexOf(0x0a) + 1);
+          this.#metricsAreWhole = true;
+        }
+        await handle.appendFile(`${JSON.stringify(record)}\n`);
+      } finally {
+        await handle.close();
+      }
+    } catch (error) {
+      throw fileError('append to', this.metricsPath, error);
+    }
+  }
+
+  #metricsAreWhole = false;
+
+  /** Every record so far; none when there is no file yet. A torn last line is left out. @throws {FormatError} naming the line. */
+  async readMetrics(): Promise<JsonObject[]> {
+    if (!(await exists(this.metricsPath))) return [];
+    const text = await readText(this.metricsPath);
+    const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n');
+    return lines.flatMap((line, i) =>
+      line === '' ? [] : [parseJson(line, anyObject, `${this.metricsPath}:${i + 1}`)],
+    );
+  }
+
+  /** Keeps only the records that `keep` accepts: resuming from a checkpoint drops what was logged after it. */
+  async rewindMetrics(keep: (record: JsonObject) => boolean): Promise<void> {
+    const records = await this.readMetrics();
+    const kept = records.filter(keep);
+    await writeFileAtomic(this.metricsPath, kept.map((record) => `${JSON.stringify(record)}\n`).join(''));
+    this.#metricsAreWhole = true;
+  }
+
+  #checkpointPath(name: CheckpointName): string {
+    return join(this.path, 'checkpoint', `${name}.safetensors`);
+  }
+}
+
+/** The schema, and the one rule between two fields. */
+function checkConfig(value: unknown, where: string): RunConfig {
+  const config = configSchema(value, where);
+  const { shape, mean, std } = config.input;
+  for (const [name, list] of Object.entries({ mean, std })) {
+    if (list.length !== shape[0]) {
+      throw new FormatError(`${where} input.${name} has ${list.length} values, input.shape has ${shape[0]} channels`);
+    }
+  }
+  return config;
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    throw fileError('read', path, error);
+  }
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw fileError('read', path, error);
+  }
+}

@@ -1,0 +1,272 @@
+/**
+ * The safetensors format: 8 bytes of header length, a JSON header, then the tensors' bytes without gaps.
+ * Reading distrusts every byte: the header is checked whole (grammar, names, dtypes, shape × dtype = size, offsets that tile the data)
+ * before any tensor is touched, and nothing is allocated on the header's word alone. Source: github.com/huggingface/safetensors, README "Format".
+ */
+
+import type { DType, TypedArray } from '../util/dtype.js';
+import { ConfigError, FormatError } from '../util/errors.js';
+import { formatShape, numel } from '../util/shape.js';
+import { bfloat16ToFloat32, float8ToFloat32, halfToFloat32 } from './float-formats.js';
+import type { HostTensor } from './host-tensor.js';
+import { type HeaderEntry, readHeaderJson } from './safetensors-header.js';
+
+/** What a file holds under one name, and where: `start` and `end` are bytes from the beginning of the file. */
+export interface SafetensorsEntry {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface SafetensorsHeader {
+  readonly entries: ReadonlyMap<string, SafetensorsEntry>;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Bytes before the first tensor. */
+  readonly headerBytes: number;
+}
+
+export interface Safetensors {
+  readonly tensors: Map<string, HostTensor>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** The reference implementation's limit too. */
+export const maxHeaderBytes = 100_000_000;
+
+/**
+ * Every tensor of a file in memory, converted to the four types fovea computes with: F16, BF16, F8 and F64 become float32 (F64 rounds),
+ * the integer types int32 (U8 stays uint8), BOOL bool. The values are copies.
+ * @throws {FormatError} with the byte offset and the reason, for any file that is not exactly what the format asks.
+ */
+export function parseSafetensors(bytes: Uint8Array): Safetensors {
+  const { entries, metadata } = parseSafetensorsHeader(bytes, bytes.length);
+  const tensors = new Map<string, HostTensor>();
+  for (const [name, entry] of entries) {
+    tensors.set(name, decodeEntry(name, entry, bytes.subarray(entry.start, entry.end)));
+  }
+  return { tensors, metadata };
+}
+
+/** How long the header is by its first 8 bytes, those included. @throws {FormatError} if it cannot be true of a file of `fileBytes`. */
+export function safetensorsHeaderBytes(first8: Uint8Array, fileBytes: number): number {
+  if (fileBytes < 8 || first8.length < 8) {
+    throw new FormatError(`safetensors: the file has ${fileBytes} bytes; its header length alone takes 8`, 0);
+  }
+  const view = new DataView(first8.buffer, first8.byteOffset, 8);
+  const length = view.getUint32(0, true) + view.getUint32(4, true) * 2 ** 32;
+  if (length > maxHeaderBytes) {
+    const hint = isZip(first8) ? ': this looks like a zip archive, perhaps a PyTorch .pt file' : '';
+    throw new FormatError(`safetensors: a header of ${length} bytes, the limit is ${maxHeaderBytes}${hint}`, 0);
+  }
+  if (8 + length > fileBytes) {
+    throw new FormatError(
+      `safetensors: a header of ${length} bytes in a file of ${fileBytes} bytes: the file is cut short`,
+      0,
+    );
+  }
+  return 8 + length;
+}
+
+/** Reads and checks the header of a file that is `fileBytes` long; `bytes` need only hold the beginning, up to the header's end. */
+export function parseSafetensorsHeader(bytes: Uint8Array, fileBytes: number): SafetensorsHeader {
+  const headerBytes = safetensorsHeaderBytes(bytes, fileBytes);
+  const { entries: listed, metadata } = readHeaderJson(bytes.subarray(8, headerBytes), 8);
+  const entries = new Map<string, SafetensorsEntry>();
+  for (const [name, entry] of listed) entries.set(name, placeEntry(name, entry, headerBytes));
+  checkTiling(entries, listed, headerBytes, fileBytes);
+  return { entries, metadata, headerBytes };
+}
+
+/** One tensor's bytes → its value. @throws {FormatError} for a dtype without a conversion, an integer beyond int32, a bool beyond 0 and 1. */
+export function decodeEntry(name: string, entry: SafetensorsEntry, bytes: Uint8Array): HostTensor {
+  const { dtype, data } = formats[entry.dtype].decode(bytes, (i, what) => {
+    const at = entry.start + i * formats[entry.dtype].bytes;
+    return new FormatError(`safetensors: '${name}' (${entry.dtype}) element ${i} is ${what}`, at);
+  });
+  return { dtype, shape: entry.shape, data };
+}
+
+/**
+ * The file's bytes, in pieces: the header, then one view per tensor (nothing is copied). float32 is written as F32, int32 as I32,
+ * uint8 as U8, bool as BOOL. Order and spelling are the reference implementation's: wider types first, then by name.
+ */
+export function encodeSafetensors(
+  tensors: Iterable<readonly [string, HostTensor]>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array[] {
+  const sorted = [...tensors].sort(([a, x], [b, y]) => width(y) - width(x) || compareUtf8(a, b));
+  const header: string[] = [];
+  const utf8 = new TextEncoder();
+  for (const [key, value] of Object.entries(metadata)) checkText(key, value);
+  if (Object.keys(metadata).length > 0) header.push(`"__metadata__":${JSON.stringify(metadata)}`);
+  let offset = 0;
+  let previous: string | null = null;
+  const pieces = sorted.map(([name, tensor]) => {
+    checkWritable(name, tensor, previous);
+    previous = name;
+    const { data, shape, dtype } = tensor;
+    const offsets = [offset, (offset += data.byteLength)];
+    header.push(
+      `${JSON.stringify(name)}:{"dtype":"${written[dtype]}","shape":[${shape.join(',')}],"data_offsets":[${offsets.join(',')}]}`,
+    );
+    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  });
+  const json = utf8.encode(`{${header.join(',')}}`);
+  const length = Math.ceil(json.length / 8) * 8; // tensors start aligned; the reference implementation pads with spaces too
+  const head = new Uint8Array(8 + length).fill(0x20);
+  head.set(json, 8);
+  new DataView(head.buffer).setBigUint64(0, BigInt(length), true);
+  return [head, ...pieces];
+}
+
+/** `encodeSafetensors` in one piece. */
+export function serializeSafetensors(
+  tensors: Iterable<readonly [string, HostTensor]>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array {
+  const pieces = encodeSafetensors(tensors, metadata);
+  const out = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    out.set(piece, at);
+    at += piece.length;
+  }
+  return out;
+}
+
+type Refusal = (element: number, what: string) => FormatError;
+
+interface Format {
+  readonly bytes: number;
+  decode(bytes: Uint8Array, refuse: Refusal): { dtype: DType; data: TypedArray };
+}
+
+const float32 = (data: Float32Array) => ({ dtype: 'float32', data }) as const;
+const int32 = (data: Int32Array) => ({ dtype: 'int32', data }) as const;
+
+/** Typed arrays are little-endian on every machine that runs JavaScript engines of today, as the format is. */
+const formats: Record<string, Format> = {
+  F64: { bytes: 8, decode: (b) => float32(new Float32Array(new Float64Array(aligned(b)))) },
+  F32: { bytes: 4, decode: (b) => float32(new Float32Array(aligned(b))) },
+  F16: { bytes: 2, decode: (b) => float32(halfToFloat32(b)) },
+  BF16: { bytes: 2, decode: (b) => float32(bfloat16ToFloat32(b)) },
+  F8_E4M3: { bytes: 1, decode: (b) => float32(float8ToFloat32(b, 'E4M3')) },
+  F8_E5M2: { bytes: 1, decode: (b) => float32(float8ToFloat32(b, 'E5M2')) },
+  I64: { bytes: 8, decode: (b, refuse) => int32(narrow(new BigInt64Array(aligned(b)), refuse)) },
+  U64: { bytes: 8, decode: (b, refuse) => int32(narrow(new BigUint64Array(aligned(b)), refuse)) },
+  I32: { bytes: 4, decode: (b) => int32(new Int32Array(aligned(b))) },
+  U32: { bytes: 4, decode: (b, refuse) => int32(narrow(new Uint32Array(aligned(b)), refuse)) },
+  I16: { bytes: 2, decode: (b) => int32(new Int32Array(new Int16Array(aligned(b)))) },
+  U16: { bytes: 2, decode: (b) => int32(new Int32Array(new Uint16Array(aligned(b)))) },
+  I8: { bytes: 1, decode: (b) => int32(new Int32Array(new Int8Array(aligned(b)))) },
+  U8: { bytes: 1, decode: (b) => ({ dtype: 'uint8', data: copyOf(b) }) },
+  BOOL: { bytes: 1, decode: (b, refuse) => ({ dtype: 'bool', data: truthValues(b, refuse) }) },
+};
+
+const written: Record<DType, string> = { float32: 'F32', int32: 'I32', uint8: 'U8', bool: 'BOOL' };
+
+/** Not `slice()`: a Node Buffer is a Uint8Array whose slice shares memory. */
+function copyOf(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes);
+}
+
+function aligned(bytes: Uint8Array): ArrayBuffer {
+  return copyOf(bytes).buffer as ArrayBuffer;
+}
+
+function narrow(values: BigInt64Array | BigUint64Array | Uint32Array, refuse: Refusal): Int32Array {
+  const out = new Int32Array(values.length);
+  for (let i = 0; i < values.length; i++) {
+    const value = Number(values[i]);
+    if (value > 0x7fffffff || value < -0x80000000) throw refuse(i, `${values[i]}, which int32 cannot hold`);
+    out[i] = value;
+  }
+  return out;
+}
+
+function truthValues(bytes: Uint8Array, refuse: Refusal): Uint8Array {
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] > 1) throw refuse(i, `${bytes[i]}, a bool is 0 or 1`);
+  return copyOf(bytes);
+}
+
+/** Checks one entry by itself: known dtype, and as many bytes as its shape asks. */
+function placeEntry(name: string, { dtype, shape, offsets, at }: HeaderEntry, headerBytes: number): SafetensorsEntry {
+  const format = Object.hasOwn(formats, dtype) ? formats[dtype] : null;
+  if (format === null) {
+    const known = Object.keys(formats).join(', ');
+    throw new FormatError(`safetensors: '${name}' has dtype '${dtype}'; fovea reads ${known}`, at);
+  }
+  const [from, to] = offsets;
+  const needed = shape.includes(0) ? 0 : numel(shape) * format.bytes;
+  if (needed > Number.MAX_SAFE_INTEGER || to - from !== needed) {
+    const wants = `shape ${formatShape(shape)} of ${dtype} takes ${needed} bytes`;
+    throw new FormatError(`safetensors: '${name}': ${wants}, its data_offsets [${from}, ${to}] hold ${to - from}`, at);
+  }
+  return { dtype, shape, start: headerBytes + from, end: headerBytes + to };
+}
+
+/** The tensors must cover the data exactly: no byte belongs to two of them and none to nobody. */
+function checkTiling(
+  entries: Map<string, SafetensorsEntry>,
+  listed: Map<string, HeaderEntry>,
+  headerBytes: number,
+  fileBytes: number,
+): void {
+  const inOrder = [...entries].sort(([, a], [, b]) => a.start - b.start || a.end - b.end);
+  let position = headerBytes;
+  for (const [name, { start, end }] of inOrder) {
+    if (start !== position) {
+      const problem = start < position ? 'overlaps the tensor before it' : `leaves a gap of ${start - position} bytes`;
+      const [from, to] = [start - headerBytes, end - headerBytes];
+      throw new FormatError(
+        `safetensors: '${name}' with data_offsets [${from}, ${to}] ${problem}`,
+        listed.get(name)!.at,
+      );
+    }
+    position = end;
+  }
+  if (position !== fileBytes) {
+    const problem = position > fileBytes ? 'the file is cut short' : 'bytes follow that belong to no tensor';
+    const sizes = `its tensors end at byte ${position}, the file has ${fileBytes}`;
+    throw new FormatError(`safetensors: ${sizes}: ${problem}`, Math.min(position, fileBytes));
+  }
+}
+
+function checkWritable(name: string, { shape, data }: HostTensor, previous: string | null): void {
+  if (name === '__metadata__') throw new ConfigError("safetensors: a tensor cannot be named '__metadata__'");
+  if (name === previous) throw new ConfigError(`safetensors: two tensors are named '${name}'`);
+  checkText(name);
+  if (numel(shape) !== data.length) {
+    throw new ConfigError(
+      `safetensors: '${name}' has shape ${formatShape(shape)} = ${numel(shape)} elements, its data has ${data.length}`,
+    );
+  }
+}
+
+/** Half a surrogate pair cannot be written as UTF-8. */
+function checkText(...texts: string[]): void {
+  for (const text of texts) {
+    if (/\p{Surrogate}/u.test(text)) throw new ConfigError(`safetensors: ${JSON.stringify(text)} is not valid Unicode`);
+  }
+}
+
+function width({ dtype }: HostTensor): number {
+  // The reference implementation orders by its list of dtypes, where U8 stands after BOOL.
+  return dtype === 'float32' ? 4 : dtype === 'int32' ? 3 : dtype === 'uint8' ? 2 : 1;
+}
+
+/** By code point, which is also the order of the UTF-8 bytes. */
+function compareUtf8(a: string, b: string): number {
+  const x = [...a];
+  const y = [...b];
+  for (let i = 0; i < Math.min(x.length, y.length); i++) {
+    const difference = x[i].codePointAt(0)! - y[i].codePointAt(0)!;
+    if (difference !== 0) return difference;
+  }
+  return x.length - y.length;
+}
+
+function isZip(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x50 && bytes[1] === 0x4b;
+}
