@@ -1,0 +1,167 @@
+/**
+ * Pictures and volumes in another resolution: `interpolate` with PyTorch's sampling positions, and pixel shuffling. Linear and cubic
+ * interpolation are a product with a small matrix per axis, nearest neighbours by a whole factor a repetition; so both have exact adjoints.
+ */
+
+import type { Node } from '../graph/node.js';
+import { Storage } from '../graph/storage.js';
+import { cast } from '../ops/elementwise.js';
+import { indexSelect } from '../ops/indexing.js';
+import { matmul } from '../ops/matmul.js';
+import { expand, permute, reshape } from '../ops/movement.js';
+import { buffer } from '../ops/source.js';
+import { ConfigError, ShapeError } from '../util/errors.js';
+import { formatShape, numel } from '../util/shape.js';
+import { asTensor, Tensor, type TensorLike } from './tensor.js';
+
+export type InterpolateMode = 'nearest' | 'linear' | 'bilinear' | 'trilinear' | 'bicubic';
+
+export interface InterpolateOptions {
+  /** The new size: one number for all spatial axes or one for each. This or `scaleFactor`. */
+  size?: number | readonly number[];
+  /** New size = ⌊size · scaleFactor⌋. */
+  scaleFactor?: number | readonly number[];
+  /** Default nearest. linear, bilinear and trilinear are the same on 1, 2 and 3 axes. */
+  mode?: InterpolateMode;
+  /** Whether the corner pixels' centres (true) or outer edges (false, the default) of both grids lie on each other. */
+  alignCorners?: boolean;
+}
+
+/** x [N, C, spatial…] sampled at another size. */
+export function interpolate(x: TensorLike, options: InterpolateOptions): Tensor {
+  const { mode = 'nearest', alignCorners = false } = options;
+  const n = cast(asTensor(x).node, 'float32');
+  const spatial = n.shape.slice(2);
+  if (spatial.length < 1 || spatial.length > 3) {
+    throw new ShapeError(
+      `interpolate: x must be [N, C, spatial…] with 1 to 3 spatial axes; its shape is ${formatShape(n.shape)}`,
+    );
+  }
+  const rank = { nearest: spatial.length, linear: 1, bilinear: 2, trilinear: 3, bicubic: 2 }[mode];
+  if (rank !== spatial.length) {
+    throw new ConfigError(
+      `interpolate: mode '${mode}' takes ${rank} spatial axes; x has shape ${formatShape(n.shape)}`,
+    );
+  }
+  const sizes = targetSizes(spatial, options);
+  const scales = options.size === undefined ? perAxis('scaleFactor', options.scaleFactor!, spatial.length) : null;
+  const y = sizes.reduce((image, size, i) => {
+    const [from, axis] = [spatial[i], i + 2];
+    // PyTorch steps by the scale it was given, not by the quotient of the sizes, which may differ by rounding.
+    const step = scales === null ? from / size : 1 / scales[i];
+    if (from === size && step === 1) return image;
+    if (mode === 'nearest') return nearest(image, axis, size, step);
+    return alongAxis(
+      image,
+      axis,
+      weights(mode === 'bicubic' ? 'cubic' : 'linear', from, size, step, alignCorners),
+      size,
+    );
+  }, n);
+  return new Tensor(y);
+}
+
+/** [N, C·r², H, W] → [N, C, H·r, W·r]: channels become pixels. Shi et al. 2016, arXiv:1609.05158. */
+export function pixelShuffle(x: TensorLike, factor: number): Tensor {
+  const n = asTensor(x).node;
+  const [batch, channels, h, w] = n.shape;
+  if (n.shape.length !== 4 || channels % factor ** 2 !== 0) {
+    throw new ShapeError(`pixelShuffle: x must be [N, C·${factor ** 2}, H, W]; its shape is ${formatShape(n.shape)}`);
+  }
+  const c = channels / factor ** 2;
+  const split = permute(reshape(n, [batch, c, factor, factor, h, w]), [0, 1, 4, 2, 5, 3]);
+  return new Tensor(reshape(split, [batch, c, h * factor, w * factor]));
+}
+
+/** [N, C, H·r, W·r] → [N, C·r², H, W]: pixels become channels. */
+export function pixelUnshuffle(x: TensorLike, factor: number): Tensor {
+  const n = asTensor(x).node;
+  const [batch, c, h, w] = n.shape;
+  if (n.shape.length !== 4 || h % factor !== 0 || w % factor !== 0) {
+    throw new ShapeError(
+      `pixelUnshuffle: x must be [N, C, H·${factor}, W·${factor}]; its shape is ${formatShape(n.shape)}`,
+    );
+  }
+  const split = permute(reshape(n, [batch, c, h / factor, factor, w / factor, factor]), [0, 1, 3, 5, 2, 4]);
+  return new Tensor(reshape(split, [batch, c * factor ** 2, h / factor, w / factor]));
+}
+
+function targetSizes(spatial: readonly number[], { size, scaleFactor }: InterpolateOptions): number[] {
+  if ((size === undefined) === (scaleFactor === undefined))
+    throw new ConfigError('interpolate: pass either size or scaleFactor');
+  const sizes =
+    size !== undefined
+      ? perAxis('size', size, spatial.length)
+      : perAxis('scaleFactor', scaleFactor!, spatial.length).map((s, i) => Math.floor(spatial[i] * s));
+  if (!sizes.every((s) => Number.isInteger(s) && s >= 1)) {
+    throw new ConfigError(`interpolate: the new sizes ${formatShape(sizes)} must be whole numbers of at least 1`);
+  }
+  return sizes;
+}
+
+function perAxis(name: string, value: number | readonly number[], rank: number): number[] {
+  const list = typeof value === 'number' ? new Array<number>(rank).fill(value) : [...value];
+  if (list.length !== rank)
+    throw new ConfigError(`interpolate: ${name} takes one number, or ${rank} of them; got ${list.length}`);
+  return list;
+}
+
+function nearest(x: Node, axis: number, size: number, step: number): Node {
+  const from = x.shape[axis];
+  const factor = size / from;
+  if (Number.isInteger(factor) && step * factor === 1) {
+    const column = reshape(x, x.shape.toSpliced(axis + 1, 0, 1));
+    return reshape(expand(column, x.shape.toSpliced(axis + 1, 0, factor)), x.shape.with(axis, size));
+  }
+  const single = Math.fround(step);
+  const positions = Int32Array.from({ length: size }, (_, i) =>
+    Math.min(Math.floor(Math.fround(i * single)), from - 1),
+  );
+  return indexSelect(x, axis, buffer(new Storage([size], 'int32', positions)));
+}
+
+/** x with `matrix` [size, from] applied along `axis`. */
+function alongAxis(x: Node, axis: number, matrix: Storage, size: number): Node {
+  const before = x.shape.slice(0, axis);
+  const after = x.shape.slice(axis + 1);
+  if (after.length === 0) return matmul(x, buffer(matrix), { transB: true });
+  const planes = reshape(x, [numel(before), x.shape[axis], numel(after)]);
+  return reshape(matmul(buffer(matrix), planes), [...before, size, ...after]);
+}
+
+const remembered = new Map<string, Storage>();
+
+/** Row o holds the weights of the input positions that make output o. */
+function weights(kind: 'linear' | 'cubic', from: number, size: number, step: number, alignCorners: boolean): Storage {
+  const key = `${kind} ${from} ${size} ${step} ${alignCorners}`;
+  const known = remembered.get(key);
+  if (known !== undefined) return known;
+  const matrix = new Float32Array(size * from);
+  const stride = alignCorners ? (size > 1 ? (from - 1) / (size - 1) : 0) : step;
+  for (let o = 0; o < size; o++) {
+    const centre = alignCorners ? o * stride : (o + 0.5) * stride - 0.5;
+    const x = kind === 'linear' ? Math.max(centre, 0) : centre;
+    const first = Math.floor(x);
+    const taps = kind === 'linear' ? linearTaps(x - first) : cubicTaps(x - first);
+    taps.forEach((weight, i) => {
+      const at = first + i - (kind === 'linear' ? 0 : 1);
+      matrix[o * from + Math.min(Math.max(at, 0), from - 1)] += weight;
+    });
+  }
+  const storage = new Storage([size, from], 'float32', matrix);
+  if (remembered.size >= 64) remembered.delete(remembered.keys().next().value!);
+  remembered.set(key, storage);
+  return storage;
+}
+
+function linearTaps(t: number): number[] {
+  return [1 - t, t];
+}
+
+/** Keys 1981 with a = −0.75, as PyTorch and OpenCV. */
+function cubicTaps(t: number): number[] {
+  const a = -0.75;
+  const near = (d: number) => ((a + 2) * d - (a + 3)) * d * d + 1;
+  const far = (d: number) => ((a * d - 5 * a) * d + 8 * a) * d - 4 * a;
+  return [far(t + 1), near(t), near(1 - t), far(2 - t)];
+}
