@@ -1,6 +1,7 @@
 /**
  * Elementary functions as kernel IR: the same expressions serve scalars and vectors of any width, on every target. Errors stay within a few
- * units in the last place (1e-6 relative, tested against float64); 0, ±∞, NaN, overflow and underflow come out as IEEE 754 says.
+ * units in the last place (1e-6 relative, tested against float64); 0, ±∞, NaN, overflow and underflow come out as IEEE 754 says, but that
+ * sin and expm1 take −0 to 0.
  * Polynomials after Moshier's Cephes library (single precision) where not said otherwise. Where digits hang on it, sums are written so
  * that a fused and an unfused multiply–add serve alike.
  */
@@ -287,7 +288,7 @@ function logInTwo(k: KernelBuilder, x: Float): { hi: Float; lo: Float } {
   const cube = f
     .mul(f)
     .mul(f)
-    .mul(horner(k, f, LOG_TAIL_FINE));
+    .mul(horner(k, f, LOG_TAIL));
   const first = f.add(square);
   const firstLost = square.sub(first.sub(f));
   const whole = n.mul(LN2_HI); // exact
@@ -298,20 +299,20 @@ function logInTwo(k: KernelBuilder, x: Float): { hi: Float; lo: Float } {
   return { hi, lo: tail.sub(hi.sub(second)) };
 }
 
-const LOG_TAIL_FINE = LOG_TAIL;
-
 /** x as the sum of its upper 12 significant bits and the rest. */
 function halves(x: Float): [upper: Float, lower: Float] {
   const upper = x.asI().and(UPPER).asF();
   return [upper, x.sub(upper)];
 }
 
-/** x = quadrant·π/2 + r with |r| ≤ π/4; π/2 in three parts. */
+/** x = quadrant·π/2 + r with |r| ≤ π/4. The first three parts of π/2 have 8 bits: their products with a quadrant below 2¹⁶ are exact. */
 function quarterTurns(x: Float): { r: Float; quadrant: Int } {
   const n = x.mul(2 / Math.PI).nearest();
-  const r = x.fma(n, -1.5703125).fma(n, -4.837512969970703e-4).fma(n, -7.549789954891882e-8);
+  const r = HALF_PI.reduce((rest, part) => rest.fma(n, -part), x);
   return { r, quadrant: n.toI() };
 }
+
+const HALF_PI = [1.5703125, 4.825592041015625e-4, 1.2665987014770508e-6, 9.92093629470503e-10];
 
 function turned(k: KernelBuilder, quadrant: Int, s: Float, c: Float): Float {
   const y = k.select(quadrant.and(1).ne(0), c, s);
