@@ -1,0 +1,37 @@
+/** Modules, layers, initialisers and losses. */
+
+export * from './activation.js';
+export * from './attention.js';
+export * from './container.js';
+export * from './conv.js';
+export * from './dropout.js';
+export * from './embedding.js';
+export * as init from './init.js';
+export { Bilinear, Identity, LazyLinear, Linear } from './linear.js';
+export {
+  BCELoss,
+  BCEWithLogitsLoss,
+  CrossEntropyLoss,
+  FocalLoss,
+  HuberLoss,
+  KLDivLoss,
+  L1Loss,
+  MSELoss,
+  NLLLoss,
+  SmoothL1Loss,
+} from './loss.js';
+export {
+  type ForwardHook,
+  type ForwardPreHook,
+  type HookHandle,
+  inEvalMode,
+  Module,
+  type StateDict,
+} from './module.js';
+export * from './normalization.js';
+export * from './padding.js';
+export { buffer, parameter } from './parameter.js';
+export * from './pooling.js';
+export * from './shape.js';
+export type { StateEntry, StateProblems } from './state.js';
+export * from './upsample.js';
