@@ -165,6 +165,7 @@ export class WasmDevice {
     invariant(resident, () => `${program.name}: run after unload`);
     this.reserveArena(program.name, program.arenaBytes);
     const { call, controlBytes, runHere } = resident;
+    before?.(this.arena.address);
     const table = this.i32(call.slots, slots.length);
     table.set(slots);
     table[0] = this.arena.address;
@@ -214,6 +215,12 @@ export class WasmDevice {
 
 /** Called with the arena's address right before and right after a run. */
 export interface ArenaAccess {
+  readonly before?: (arena: number) => void;
+  readonly after?: (arena: number) => void;
+}
+
+/** Called in the run's own turn, when no other run can touch the arena: to put inputs there, and to copy results out of it. */
+export interface RunHooks {
   readonly before?: (arena: number) => void;
   readonly after?: (arena: number) => void;
 }
