@@ -16,6 +16,7 @@ import {
 } from '../../ir/index.js';
 import { invariant } from '../../util/errors.js';
 import { directOp, emitOp, WASM } from './opcodes.js';
+import { accumulates, orderSteps, readingOrder } from './steps.js';
 import { ByteWriter } from './writer.js';
 
 /** The function's body without its length: declarations of locals, then code. */
@@ -47,6 +48,8 @@ class KernelEmitter {
   private readonly inline: Uint8Array;
   private readonly depthOf: Int16Array;
   private readonly blocks: Block[] = [];
+  private readonly order: Int32Array;
+  private cuts = 0;
 
   constructor(
     private readonly kernel: Kernel,
@@ -54,6 +57,7 @@ class KernelEmitter {
   ) {
     const { uses, inline }: Analysis = analyse(kernel);
     this.left = uses;
+    this.order = readingOrder(kernel);
     this.inline = inline;
     this.locals = new Int32Array(kernel.exprCount).fill(-1);
     this.variables = new Int32Array(kernel.variableCount);
@@ -84,12 +88,18 @@ class KernelEmitter {
   private block(stmts: readonly Stmt[]): void {
     const block: Block = { late: [], own: [], lowest: this.lowestOffsets(stmts), lowered: new Map() };
     const depth = this.blocks.push(block) - 1;
-    for (const stmt of stmts) {
-      this.statement(stmt, block, depth);
-      if (block.late.length > 0) {
-        for (const expr of block.late) this.release(this.locals[expr.id], WASM_TYPE[expr.type]);
-        block.late.length = 0;
+    const analysis = { uses: this.left, inline: this.inline };
+    const pieces = accumulates(stmts) ? orderSteps(stmts, analysis, this.order) : [{ stmts, cut: false }];
+    for (const { stmts, cut } of pieces) {
+      if (cut) this.always();
+      for (const stmt of stmts) {
+        this.statement(stmt, block, depth);
+        if (block.late.length > 0) {
+          for (const expr of block.late) this.release(this.locals[expr.id], WASM_TYPE[expr.type]);
+          block.late.length = 0;
+        }
       }
+      if (cut) this.w.u8(WASM.end);
     }
     for (const { local, type } of block.own) this.release(local, type);
     this.blocks.pop();
@@ -159,8 +169,13 @@ class KernelEmitter {
       w.u8(WASM.i32LtS);
     };
 
-    const runsOnce = from.op === 'const' && to.op === 'const' && from.imm < to.imm;
-    if (!runsOnce) {
+    const runs = from.op === 'const' && to.op === 'const' && from.imm < to.imm;
+    const tile = accumulates(body);
+    if (tile) {
+      this.always();
+      this.always();
+    }
+    if (!runs) {
       this.local(WASM.localGet, counter);
       compare();
       w.u8(WASM.if);
@@ -177,7 +192,11 @@ class KernelEmitter {
     w.u8(WASM.brIf);
     w.u8(0);
     w.u8(WASM.end);
-    if (!runsOnce) w.u8(WASM.end);
+    if (!runs) w.u8(WASM.end);
+    if (tile) {
+      w.u8(WASM.end);
+      w.u8(WASM.end);
+    }
     this.release(counter, WASM_TYPE.i32);
     if (bound >= 0) this.release(bound, WASM_TYPE.i32);
   }
@@ -537,6 +556,15 @@ class KernelEmitter {
   }
 
   // ── instructions and locals ──
+
+  /** Opens an `if` that always holds though no compiler can know: tasks are being done, so `end` is positive. */
+  private always(): void {
+    this.local(WASM.localGet, this.kernel.params.length + 1);
+    this.i32(-++this.cuts);
+    this.w.u8(WASM.i32Ne);
+    this.w.u8(WASM.if);
+    this.w.u8(WASM.void);
+  }
 
   private local(code: number, index: number): void {
     this.w.u8(code);

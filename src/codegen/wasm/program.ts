@@ -1,0 +1,350 @@
+/**
+ * A program as one function `run(thread, threads, slots, control)`, called once by every thread of the team. For each
+ * launch a thread takes chunks of tasks from a shared counter until none are left, then waits for the others. Launches
+ * of one task are thread 0's, and a row of them needs one barrier. With one thread, or without shared memory, there are
+ * straight calls and no atomics. The threads share nothing else: who does a task does not change its result.
+ */
+import type { Arg, Kernel, Launch, Program } from '../../ir/index.js';
+import { invariant } from '../../util/errors.js';
+import { emitKernel } from './kernel.js';
+import { emitModule, type WasmFeatures, type WasmFunction } from './module.js';
+import { emitOp, WASM } from './opcodes.js';
+import { ByteWriter } from './writer.js';
+
+/** Byte offsets in the control block, all zero when a run begins. Each word that threads fight over has its cache line. */
+export const CONTROL = {
+  /** Anything but 0 calls the run off: whoever waits leaves, and `run` returns 1. */
+  abort: 0,
+  /** Threads that have reached the barrier. */
+  arrived: 64,
+  /** Goes up when a barrier opens. Sleepers wait on it. */
+  generation: 128,
+  /** Threads asleep in a barrier, or about to be. */
+  sleepers: 192,
+  /** One word for each launch: the first task nobody has taken. */
+  counters: 256,
+} as const;
+
+export const controlBytes = (program: Program): number => CONTROL.counters + 4 * program.launches.length;
+
+/** A module, and what a launcher must know of it. */
+export interface AssembledProgram {
+  readonly name: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly slots: number;
+  readonly arenaBytes: number;
+  readonly control: { readonly bytes: number; readonly abortOffset: number; readonly generationOffset: number };
+}
+
+/** Chunks per thread and launch: enough that a thread held up leaves work to the others, few enough to cost nothing. */
+const CHUNKS = 8;
+/** Looks at the generation before going to sleep: some ten microseconds, less than a wake-up takes. */
+const SPINS = 10_000;
+/** A sleeper looks at the abort word now and then even if nobody wakes it. */
+const NAP_NS = 20_000_000;
+
+export function assembleProgram(program: Program, features: WasmFeatures): AssembledProgram {
+  checkProgram(program);
+  const functions: WasmFunction[] = [];
+  const kernels = new Map<Kernel, number>(); // → function
+  for (const { kernel } of program.launches) {
+    if (kernels.has(kernel)) continue;
+    kernels.set(kernel, functions.length);
+    functions.push({ params: kernel.params.length + 2, results: 0, body: emitKernel(kernel, features) });
+  }
+  const barrier = features.threads ? functions.push({ params: 2, results: 1, body: emitBarrier() }) - 1 : -1;
+  functions.push({ params: 4, results: 1, body: emitRun(program, kernels, barrier), exportAs: 'run' });
+  return {
+    name: program.name,
+    bytes: emitModule(functions, features),
+    slots: program.slots,
+    arenaBytes: program.arenaBytes,
+    control: {
+      bytes: controlBytes(program),
+      abortOffset: CONTROL.abort,
+      generationOffset: CONTROL.generation,
+    },
+  };
+}
+
+function checkProgram({ name, launches, slots, arenaBytes }: Program): void {
+  for (const [i, { kernel, args }] of launches.entries()) {
+    const where = (): string => `program ${name}, launch ${i} (${kernel.name})`;
+    invariant(
+      args.length === kernel.params.length,
+      () => `${where()}: ${args.length} arguments for ${kernel.params.length} parameters`,
+    );
+    for (const arg of args) {
+      const ok = 'arena' in arg ? arg.arena >= 0 && arg.arena <= arenaBytes : arg.slot >= 0 && arg.slot < slots;
+      invariant(ok, () => `${where()}: argument ${JSON.stringify(arg)} with ${slots} slots, ${arenaBytes} arena bytes`);
+    }
+  }
+}
+
+// Parameters and locals of `run`.
+const THREAD = 0;
+const THREADS = 1;
+const SLOTS = 2;
+const CONTROL_BLOCK = 3;
+const ARENA = 4;
+const CHUNK = 5;
+const BEGIN = 6;
+const END = 7;
+const ARGS = 8;
+
+function emitRun(program: Program, kernels: ReadonlyMap<Kernel, number>, barrier: number): Uint8Array {
+  const w = new Code();
+  const launches = program.launches.filter(({ kernel }) => kernel.tasks > 0);
+  const counterOf = new Map(program.launches.map((launch, i) => [launch, CONTROL.counters + 4 * i]));
+  const argCount = launches.reduce((most, { args }) => Math.max(most, args.length), 0);
+
+  w.u32(1); // one run of locals
+  w.u32(ARGS - ARENA + argCount);
+  w.u8(0x7f);
+  w.get(SLOTS);
+  w.memory(WASM.i32Load, 0);
+  w.set(ARENA);
+
+  const alone = (): void => {
+    for (const { kernel, args } of launches) {
+      for (const arg of args) pushArg(w, arg);
+      w.i32(0);
+      w.i32(kernel.tasks);
+      w.call(kernels.get(kernel)!);
+    }
+  };
+  if (barrier < 0) {
+    alone();
+  } else {
+    w.get(THREADS);
+    w.i32(1);
+    w.u8(WASM.i32Eq);
+    w.open(WASM.if);
+    alone();
+    w.u8(WASM.else);
+    for (const group of groups(launches)) {
+      const single = group[0].kernel.tasks === 1;
+      if (single) {
+        w.get(THREAD);
+        w.u8(WASM.i32Eqz);
+        w.open(WASM.if);
+        for (const { kernel, args } of group) {
+          for (const arg of args) pushArg(w, arg);
+          w.i32(0);
+          w.i32(1);
+          w.call(kernels.get(kernel)!);
+        }
+        w.u8(WASM.end);
+      } else {
+        for (const launch of group) share(w, launch, kernels.get(launch.kernel)!, counterOf.get(launch)!);
+      }
+      w.get(THREADS);
+      w.get(CONTROL_BLOCK);
+      w.call(barrier);
+      w.open(WASM.if);
+      w.i32(1);
+      w.u8(WASM.return);
+      w.u8(WASM.end);
+    }
+    w.u8(WASM.end);
+  }
+  w.i32(0);
+  w.u8(WASM.end);
+  return w.written();
+}
+
+/** What stands between two barriers: a launch, or a row of launches that thread 0 does. */
+function groups(launches: readonly Launch[]): Launch[][] {
+  const groups: Launch[][] = [];
+  let row: Launch[] | null = null;
+  for (const launch of launches) {
+    const single = launch.kernel.tasks === 1;
+    if (single && row !== null) {
+      row.push(launch);
+      continue;
+    }
+    const group = [launch];
+    groups.push(group);
+    row = single ? group : null;
+  }
+  return groups;
+}
+
+/** Takes chunks of the launch's tasks while there are any. */
+function share(w: Code, { kernel, args }: Launch, func: number, counter: number): void {
+  const { tasks } = kernel;
+  for (const [i, arg] of args.entries()) {
+    pushArg(w, arg);
+    w.set(ARGS + i);
+  }
+  // chunk = ceil(tasks / (threads · CHUNKS))
+  w.get(THREADS);
+  w.i32(CHUNKS);
+  w.u8(WASM.i32Mul);
+  w.u8(WASM.localTee);
+  w.u32(CHUNK);
+  w.i32(tasks - 1);
+  w.u8(WASM.i32Add);
+  w.get(CHUNK);
+  w.u8(WASM.i32DivU);
+  w.set(CHUNK);
+
+  w.open(WASM.block);
+  w.open(WASM.loop);
+  w.get(CONTROL_BLOCK);
+  w.get(CHUNK);
+  w.memory(WASM.i32AtomicRmwAdd, counter);
+  w.u8(WASM.localTee);
+  w.u32(BEGIN);
+  w.i32(tasks);
+  w.u8(WASM.i32GeS);
+  w.u8(WASM.brIf);
+  w.u8(1);
+  for (let i = 0; i < args.length; i++) w.get(ARGS + i);
+  w.get(BEGIN);
+  // end = min(begin + chunk, tasks)
+  w.get(BEGIN);
+  w.get(CHUNK);
+  w.u8(WASM.i32Add);
+  w.u8(WASM.localTee);
+  w.u32(END);
+  w.i32(tasks);
+  w.get(END);
+  w.i32(tasks);
+  w.u8(WASM.i32LtS);
+  w.u8(WASM.select);
+  w.call(func);
+  w.u8(WASM.br);
+  w.u8(0);
+  w.u8(WASM.end);
+  w.u8(WASM.end);
+}
+
+/**
+ * (threads, control) → aborted. The last to arrive opens the barrier by raising the generation. A sleeper counts itself
+ * before it sleeps and the opener looks at the count after raising: either it sees the sleeper, or the sleeper's wait
+ * sees the new generation and returns.
+ */
+function emitBarrier(): Uint8Array {
+  const [threads, control, generation, spins] = [0, 1, 2, 3];
+  const w = new Code();
+  w.u32(1);
+  w.u32(2);
+  w.u8(0x7f);
+
+  w.get(control);
+  w.memory(WASM.i32AtomicLoad, CONTROL.generation);
+  w.set(generation);
+  w.get(control);
+  w.i32(1);
+  w.memory(WASM.i32AtomicRmwAdd, CONTROL.arrived);
+  w.i32(1);
+  w.u8(WASM.i32Add);
+  w.get(threads);
+  w.u8(WASM.i32Eq);
+  w.open(WASM.if);
+  w.get(control);
+  w.i32(0);
+  w.memory(WASM.i32AtomicStore, CONTROL.arrived);
+  w.get(control);
+  w.i32(1);
+  w.memory(WASM.i32AtomicRmwAdd, CONTROL.generation);
+  w.u8(WASM.drop);
+  w.get(control);
+  w.memory(WASM.i32AtomicLoad, CONTROL.sleepers);
+  w.open(WASM.if);
+  w.get(control);
+  w.i32(-1);
+  w.memory(WASM.atomicNotify, CONTROL.generation);
+  w.u8(WASM.drop);
+  w.u8(WASM.end);
+  w.u8(WASM.else);
+  w.i32(SPINS);
+  w.set(spins);
+  w.open(WASM.block);
+  w.open(WASM.loop);
+  w.get(control);
+  w.memory(WASM.i32AtomicLoad, CONTROL.generation);
+  w.get(generation);
+  w.u8(WASM.i32Ne);
+  w.u8(WASM.brIf);
+  w.u8(1);
+  w.get(spins);
+  w.open(WASM.if);
+  w.get(spins);
+  w.i32(-1);
+  w.u8(WASM.i32Add);
+  w.set(spins);
+  w.u8(WASM.else);
+  w.get(control);
+  w.memory(WASM.i32AtomicLoad, CONTROL.abort);
+  w.u8(WASM.brIf);
+  w.u8(2);
+  w.addTo(control, CONTROL.sleepers, 1);
+  w.get(control);
+  w.get(generation);
+  w.u8(WASM.i64Const);
+  w.s32(NAP_NS);
+  w.memory(WASM.atomicWait32, CONTROL.generation);
+  w.u8(WASM.drop);
+  w.addTo(control, CONTROL.sleepers, -1);
+  w.u8(WASM.end);
+  w.u8(WASM.br);
+  w.u8(0);
+  w.u8(WASM.end);
+  w.u8(WASM.end);
+  w.u8(WASM.end);
+  w.get(control);
+  w.memory(WASM.i32AtomicLoad, CONTROL.abort);
+  w.u8(WASM.end);
+  return w.written();
+}
+
+function pushArg(w: Code, arg: Arg): void {
+  const offset = 'arena' in arg ? arg.arena : (arg.offset ?? 0);
+  if ('arena' in arg) {
+    w.get(ARENA);
+  } else {
+    w.get(SLOTS);
+    w.memory(WASM.i32Load, 4 * arg.slot);
+  }
+  if (offset === 0) return;
+  w.i32(offset);
+  w.u8(WASM.i32Add);
+}
+
+/** The few instructions a program needs, on words. */
+class Code extends ByteWriter {
+  get(local: number): void {
+    this.u8(WASM.localGet);
+    this.u32(local);
+  }
+  set(local: number): void {
+    this.u8(WASM.localSet);
+    this.u32(local);
+  }
+  i32(n: number): void {
+    this.u8(WASM.i32Const);
+    this.s32(n);
+  }
+  /** A block, loop or if without a result. */
+  open(code: number): void {
+    this.u8(code);
+    this.u8(WASM.void);
+  }
+  call(func: number): void {
+    this.u8(WASM.call);
+    this.u32(func);
+  }
+  memory(code: number, offset: number): void {
+    emitOp(this, code);
+    this.u8(2);
+    this.u32(offset);
+  }
+  addTo(base: number, offset: number, n: number): void {
+    this.get(base);
+    this.i32(n);
+    this.memory(WASM.i32AtomicRmwAdd, offset);
+    this.u8(WASM.drop);
+  }
+}
