@@ -62,25 +62,35 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
   /** Looks through movement: the node that lies in memory, and how to walk it. */
   const views = new Map<Node, View>();
   const source = (node: Node): View => {
-    const known = views.get(node);
-    if (known !== undefined) return known;
-    let view: View | null = null;
-    if (node.op.facts.view !== undefined && !copied.has(node)) {
-      const input = node.inputs[0];
-      view = node.op.facts.view(source(input), node);
-      if (view === null) {
-        if (input.op.facts.view !== undefined && !copied.has(input)) {
-          copied.add(input);
-          views.delete(input);
-        }
-        view = node.op.facts.view(viewOf(input), node);
-      }
-      if (view === null) copied.add(node);
+    let view = views.get(node);
+    if (view === undefined) {
+      view = node.op.facts.view === undefined || copied.has(node) ? viewOf(node) : moved(node);
+      views.set(node, view);
     }
-    view ??= viewOf(node);
-    views.set(node, view);
     return view;
   };
+  /** The view that a movement amounts to. An input that cannot be looked through is copied first. */
+  const moved = (node: Node): View => {
+    const [input] = node.inputs;
+    let view = node.op.facts.view!(source(input), node);
+    if (view === null) {
+      copy(input);
+      view = node.op.facts.view!(viewOf(input), node);
+    }
+    invariant(view !== null, () => `${node.op.name}: no view even of a contiguous input`);
+    return view;
+  };
+  const copy = (node: Node): void => {
+    if (copied.has(node)) return;
+    copied.add(node);
+    views.clear();
+    moved(node);
+  };
+  // Copies change what other views see, so all views are settled before anything is decided.
+  for (let before = -1; before !== copied.size; ) {
+    before = copied.size;
+    for (const node of order) source(node);
+  }
 
   const lowerings = new Map<Node, Lowering>();
   const isPointwise = (n: Node) => n.op.facts.pointwise !== undefined;
@@ -100,24 +110,10 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
 
   // What must lie in memory whatever the grouping: results, operands of structured nodes, whatever is read through a view.
   const stored = new Set<Node>();
-  const demand = (node: Node, layoutMatters: boolean) => {
+  const demand = (node: Node, asWhole: boolean) => {
     const view = source(node);
-    if (layoutMatters && view.base !== node && !(isContiguous(view) && view.offset === 0)) {
-      copied.add(node);
-      views.delete(node);
-      stored.add(node);
-      stored.add(source(node.inputs[0]).base);
-      return;
-    }
-    if (uniform(view.base) !== null && layoutMatters) {
-      stored.add(node);
-      if (view.base !== node) {
-        copied.add(node);
-        views.delete(node);
-      }
-      return;
-    }
-    stored.add(view.base);
+    if (asWhole && (!isContiguous(view) || view.offset !== 0 || uniform(view.base) !== null) && view.base !== node) copy(node);
+    stored.add(source(node).base);
   };
   for (const node of order) {
     if (lowerings.has(node)) {
@@ -131,14 +127,13 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
     }
   }
   for (const result of results) {
-    if (result.op === inputOp || !isMoved(result)) stored.add(result);
-    else {
-      copied.add(result);
-      views.delete(result);
-      stored.add(result);
-    }
+    if (result.op.facts.view !== undefined) copy(result);
+    stored.add(result);
   }
-  for (const node of copied) demand(node.inputs[0], false);
+  for (const node of copied) {
+    stored.add(node);
+    stored.add(source(node.inputs[0]).base);
+  }
 
   // Elementwise nodes with several users: repeat what is cheap, store the rest.
   const prices = new Map<Node, Price>();
@@ -300,9 +295,8 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
   }
   for (const group of groups) {
     for (const n of [...group.anchors, ...group.roots]) if (external.has(n)) group.stores.push(n);
-    invariant(group.stores.length > 0, () => `group ${group.index} (${[...group.anchors, ...group.roots].map((n) => n.op.name)}) stores nothing`);
   }
-  return { groups, groupOf, isStored: (n) => n.op === inputOp || external.has(n), source };
+  return { groups: groups.filter((g) => g.stores.length > 0), groupOf, isStored: (n) => n.op === inputOp || external.has(n), source };
 }
 
 /** True when a view is its base as it lies, axes of size 1 aside. */

@@ -284,7 +284,7 @@ export function lower(
     const inside = new Set([...group.anchors, ...group.roots]);
     const after = makeBody([...group.roots], group.stores, inside, group.anchors, group.domain, layouts.of(group.stores[0]), walkOut, ownOut);
     const accumulations: Accumulation[] = group.anchors.map((a, i) => ({
-      init: facts[i].init,
+      init: a.dtype === 'float32' ? facts[i].init : Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, facts[i].init)),
       float: a.dtype === 'float32',
       combine: facts[i].combine,
       fold: facts[i].fold,

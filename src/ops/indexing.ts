@@ -7,6 +7,7 @@
 
 import { type Node, scopeSuffix } from '../graph/node.js';
 import { defineOp, type NdArray, record } from '../graph/op.js';
+import { cumsumLowering, gatherLowering, scatterAddLowering, sortLowering } from '../kernels/indexing.js';
 import type { DType } from '../util/dtype.js';
 import { ConfigError } from '../util/errors.js';
 import { contiguousStrides, formatShape, numel, type Shape, sameShape } from '../util/shape.js';
@@ -129,6 +130,7 @@ export const gatherOp = defineOp<AxisParams>('gather', {
   vjp(dy, { inputs: [x, index], attrs: { axis } }) {
     return x.dtype === 'float32' ? [scatterAdd(constant(0, x.shape), axis, index, dy), null] : [null, null];
   },
+  lower: ({ inputs: [x, index], attrs: { axis } }) => [gatherLowering(x.shape, index.shape, axis, x.dtype)],
 });
 
 export const scatterAddOp = defineOp<AxisParams>('scatterAdd', {
@@ -155,6 +157,7 @@ export const scatterAddOp = defineOp<AxisParams>('scatterAdd', {
     return y;
   },
   vjp: (dy, { inputs: [, index], attrs: { axis } }) => [dy, null, gather(dy, axis, index)],
+  lower: ({ inputs: [base, index], attrs: { axis } }) => [scatterAddLowering(base.shape, index.shape, axis, base.dtype)],
 });
 
 export const sortIndicesOp = defineOp<SortParams>('sortIndices', {
@@ -170,6 +173,7 @@ export const sortIndicesOp = defineOp<SortParams>('sortIndices', {
     });
     return y;
   },
+  lower: ({ inputs: [x], attrs: { axis, descending } }) => [sortLowering(x.shape, axis, descending, x.dtype)],
 });
 
 export const cumsumOp = defineOp<CumsumParams>('cumsum', {
@@ -190,6 +194,7 @@ export const cumsumOp = defineOp<CumsumParams>('cumsum', {
     return y;
   },
   vjp: (dy, { inputs: [x], attrs: { axis, reverse } }) => [x.dtype === 'float32' ? cumsum(dy, axis, !reverse) : null],
+  lower: ({ inputs: [x], attrs: { axis, reverse } }) => [cumsumLowering(x.shape, axis, reverse, x.dtype)],
 });
 
 /** Visits each element of `index` that lies inside: the position it addresses, and its own. */

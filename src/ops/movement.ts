@@ -6,6 +6,7 @@
 import type { Node } from '../graph/node.js';
 import { defineOp, record } from '../graph/op.js';
 import { isContiguous, type View } from '../graph/view.js';
+import { concatLowering, padLowering } from '../kernels/rearrange.js';
 import { type DType, promote } from '../util/dtype.js';
 import { contiguousStrides, formatShape, numel, type Shape, sameShape } from '../util/shape.js';
 import { eachStrided, readStrided, referenceArray } from './arrays.js';
@@ -30,6 +31,7 @@ export const reshapeOp = defineOp<{ readonly shape: Shape }>('reshape', {
   },
   reference: ([x]) => x.data.slice(),
   vjp: (dy, { inputs: [x] }) => [reshape(dy, x.shape)],
+  simplify: ({ inputs: [x], shape }) => (x.op === reshapeOp ? reshape(x.inputs[0], shape) : null),
   view: (input, { shape }) => {
     if (isContiguous(input)) return { ...input, shape, strides: contiguousStrides(shape) };
     const strides = regroup(input, shape);
@@ -57,6 +59,11 @@ export const permuteOp = defineOp<{ readonly axes: readonly number[] }>('permute
     return readStrided(x, out.shape, axes.map((a) => strides[a])); // biome-ignore format: one thought
   },
   vjp: (dy, { attrs: { axes } }) => [permute(dy, invert(axes))],
+  simplify: ({ inputs: [x], attrs: { axes } }) => {
+    if (x.op !== permuteOp) return null;
+    const before = x.attrs as { readonly axes: readonly number[] };
+    return permute(x.inputs[0], axes.map((a) => before.axes[a])); // biome-ignore format: one thought
+  },
   view: (input, { attrs: { axes } }) => ({
     ...input,
     shape: axes.map((a) => input.shape[a]),
@@ -209,6 +216,7 @@ export const padOp = defineOp<PadAttrs>('pad', {
     const starts = padding.map(([lo]) => lo);
     return [slice(dy, starts, starts.map((lo, i) => lo + x.shape[i]))]; // biome-ignore format: one thought
   },
+  lower: ({ inputs: [x], attrs: { padding, value } }) => [padLowering(x.shape, padding, value, x.dtype)],
 });
 
 /** The tensors one after another along `axis`; the other sizes must agree. */
@@ -249,6 +257,7 @@ export const concatOp = defineOp<{ readonly axis: number }>('concat', {
     let start = 0;
     return inputs.map((x) => narrow(dy, axis, start, (start += x.shape[axis])));
   },
+  lower: ({ inputs, dtype, attrs: { axis } }) => [concatLowering(inputs.map((x) => x.shape), axis, dtype)], // biome-ignore format: one thought
 });
 
 /** The tensors along a new axis. */

@@ -2,6 +2,7 @@
 
 import type { Node } from '../graph/node.js';
 import { defineOp, record } from '../graph/op.js';
+import { iotaLowering, randomBitsLowering } from '../kernels/rearrange.js';
 import type { Storage } from '../graph/storage.js';
 import type { DType } from '../util/dtype.js';
 import { ConfigError } from '../util/errors.js';
@@ -65,6 +66,7 @@ export const iotaOp = defineOp<{ readonly n: number }>('iota', {
     return { shape: [n], dtype: 'int32' };
   },
   reference: (_, { n }) => Int32Array.from({ length: n }, (_, i) => i),
+  lower: ({ attrs: { n } }) => [iotaLowering(n)],
 });
 
 /**
@@ -94,6 +96,7 @@ export const randomBitsOp = defineOp<{ readonly shape: Shape }>('randomBits', {
     return out;
   },
   vjp: () => [null],
+  lower: ({ attrs: { shape } }) => [randomBitsLowering(numel(shape))],
 });
 
 function asElement(value: number, dtype: DType): number {
