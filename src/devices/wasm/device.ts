@@ -204,7 +204,11 @@ export class WasmDevice {
 
   private enqueue<T>(task: () => Promise<T>): Promise<T> {
     const result = this.tail.then(task);
-    this.tail = result.catch(() => {});
+    // Without the value: the device must not be what keeps a loaded program from being forgotten.
+    this.tail = result.then(
+      () => {},
+      () => {},
+    );
     return result;
   }
 
