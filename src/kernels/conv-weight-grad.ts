@@ -11,9 +11,9 @@
  */
 
 import type { Epilogue, TargetInfo } from '../graph/op.js';
-import { affine, type I32, type Kernel, type KernelBuilder, type Ptr, type VarF, type VF } from '../ir/index.js';
-import { tilePixels } from './conv-direct.js';
+import { affine, type I32, type Kernel, type KernelBuilder, type Ptr, type VF } from '../ir/index.js';
 import { type ConvSizes, inputPixels, outputPixels, tapCount } from './conv-shape.js';
+import { addRow, cutTaps, type WeightTile } from './conv-weight-tile.js';
 import { unravel } from './nest.js';
 
 export interface WeightGrad {
@@ -61,27 +61,6 @@ export function weightGradScratch(c: WeightGrad, { block: b }: TargetInfo): numb
   return 4 * Math.ceil(s.filters / b) * b * tapCount(s) * (s.channels / s.groups);
 }
 
-/** Columns of taps × channels whose sums stay in registers, `sets` times over where that is too few to keep the multipliers busy. */
-interface Tile {
-  readonly taps: readonly number[];
-  readonly channels: number;
-  readonly sets: number;
-}
-
-function cutTaps(kernel: number, summed: number, slots: number): Tile[] {
-  const groups = Math.ceil(kernel / slots);
-  const tiles: Tile[] = [];
-  for (let g = 0, tap = 0; g < groups; g++) {
-    const size = Math.floor((kernel - tap) / (groups - g));
-    const taps = Array.from({ length: size }, (_, i) => tap + i);
-    tap += size;
-    let channels = 1;
-    while (channels * 2 * size <= slots && channels < summed) channels *= 2;
-    tiles.push({ taps, channels, sets: Math.max(1, Math.floor(slots / (channels * size))) });
-  }
-  return tiles;
-}
-
 export function weightGradKernel(k: KernelBuilder, c: WeightGrad, target: TargetInfo, epilogue: Epilogue): Kernel {
   const { sizes: s } = c;
   const b = target.block;
@@ -114,6 +93,7 @@ export function weightGradKernel(k: KernelBuilder, c: WeightGrad, target: Target
       k.loop(pieces.count, (number) => {
         const rowOfTaps = (tapRow: I32) =>
           sumPiece(k, c, target, { dy, x, scratch }, epilogue, pieces, {
+            task,
             block,
             blocks,
             blocksPerGroup,
@@ -142,6 +122,7 @@ interface Pointers {
 }
 
 interface Piece {
+  readonly task: I32;
   readonly block: I32;
   readonly blocks: number;
   readonly blocksPerGroup: number;
@@ -164,8 +145,6 @@ function sumPiece(
   const b = target.block;
   const perBlock = b / k.lanes;
   const vectors = piece.blocks * perBlock;
-  const slots = tilePixels(target.registers, vectors);
-  k.budget({ vectors: slots * vectors + vectors + 1 });
   const summed = s.channels / s.groups;
   const inPlane = inputPixels(s);
   const outPlane = outputPixels(s);
@@ -201,12 +180,22 @@ function sumPiece(
   const resultBlocks = Math.ceil(s.filters / b);
   const vectorSource = (v: number) => (c.diagonal ? Math.floor(((v % perBlock) * k.lanes) / summed) * summed : 0);
 
-  const sumTile = (tile: Tile, first: number | I32, channelCount: number) => {
+  const facts = {
+    width: s.width,
+    target,
+    task: piece.task,
+    pixelStride,
+    channelStride,
+    outPlane,
+    depthwise: c.depthwise,
+    vectorSource,
+  };
+
+  const sumTile = (tile: WeightTile, first: number | I32, channelCount: number) => {
     const sums = Array.from({ length: tile.sets }, () =>
-      tile.taps.map(() => Array.from({ length: channelCount }, () => Array.from({ length: vectors }, () => k.zero()))),
+      tile.taps.map(() => Array.from({ length: channelCount }, () => tile.vectors.map(() => k.zero()))),
     );
     const xTile = xBlock.at(affine(first).times(channelStride));
-    const columns = tile.taps.map((t) => t * s.width.dilation - s.width.before);
     k.loop(images, (n) => {
       const dyImage = dyBlock.at(affine(n).times(resultBlocks * outPlane * b));
       const xImage = xTile.at(affine(n).times(channels * inPlane));
@@ -218,33 +207,25 @@ function sumPiece(
         const dyRow = k.ptrVar(dyDeep.at(affine(high.from).times(outRow)));
         const xRow = k.ptrVar(xDeep.at(affine(firstRow).times(inRow)));
         k.loop(high, () => {
-          addRow(k, s, dyRow, xRow, columns, sums, {
-            b,
-            vectors,
-            pixelStride,
-            channelStride,
-            outPlane,
-            depthwise: c.depthwise,
-            vectorSource,
-          });
+          addRow(k, dyRow, xRow, tile, sums, facts);
           dyRow.advance(outRow);
           xRow.advance(s.height.stride * inRow);
         });
       });
     });
-    const total = (t: number, i: number, v: number): VF =>
-      sums.slice(1).reduce((sum, set) => sum.add(set[t][i][v].value), sums[0][t][i][v].value);
+    const total = (t: number, i: number, n: number): VF =>
+      sums.slice(1).reduce((sum, set) => sum.add(set[t][i][n].value), sums[0][t][i][n].value);
     const base = aligned || c.plainSource ? affine(first) : affine(piece.sourceBlock.mul(b)).plus(first);
     for (let i = 0; i < channelCount; i++) {
       const channel = base.plus(i);
       const finish = () =>
         tile.taps.forEach((tap, t) => {
           const weightTap = affine(piece.tapRow.mul(s.width.kernel)).plus(tap);
-          for (let v = 0; v < vectors; v++) {
+          tile.vectors.forEach((v, n) => {
             const at = v * k.lanes;
             const block = affine(piece.block).plus(Math.floor(at / b));
             const coords = [block, weightTap, channel, at % b];
-            if (p.scratch === null) epilogue.emit(k, total(t, i, v), coords);
+            if (p.scratch === null) epilogue.emit(k, total(t, i, n), coords);
             else
               addPart(
                 k,
@@ -257,12 +238,12 @@ function sumPiece(
                     .times(b)
                     .plus(at % b),
                 ),
-                total(t, i, v),
+                total(t, i, n),
                 piece.number,
                 pieces.count,
                 (sum) => epilogue.emit(k, sum, coords),
               );
-          }
+          });
         });
       // Channels past the last are summed with the rest of their tile, and dropped here.
       if (c.plainSource || aligned || summed % tile.channels === 0 || i === 0) finish();
@@ -270,7 +251,13 @@ function sumPiece(
     }
   };
 
-  for (const tile of cutTaps(s.width.kernel, Math.min(summed, b), slots)) {
+  const all = Array.from({ length: vectors }, (_, v) => v);
+  const powers = [1, 2, 4, 8, 16].filter((n) => n <= b && n < 2 * summed);
+  const options = aligned || c.plainSource ? Array.from({ length: Math.min(summed, b) }, (_, i) => i + 1) : powers;
+  const tiles = (c.depthwise ? all.map((v) => [v]) : [all]).flatMap((vs) =>
+    cutTaps(s.width, target, { channels: options, vectors: vs, depthwise: c.depthwise }),
+  );
+  for (const tile of tiles) {
     const within =
       c.plainSource || aligned
         ? summed
@@ -325,82 +312,4 @@ function meetingRows(k: KernelBuilder, a: ConvSizes['height'], tap: I32, limit: 
   const first = reach.add(a.stride - 1).div(a.stride);
   const last = reach.add(a.input - 1 + a.stride).div(a.stride);
   return { from: from.max(first), to: to.min(last) };
-}
-
-interface RowFacts {
-  readonly b: number;
-  readonly vectors: number;
-  readonly pixelStride: number;
-  readonly channelStride: number;
-  readonly outPlane: number;
-  readonly depthwise: boolean;
-  vectorSource(v: number): number;
-}
-
-/** Pixels written out at most in a row; longer rows get a loop. */
-const unrolledPixels = 16;
-
-/** One row of output pixels: borders written out with the taps they meet, the interior as a loop. */
-function addRow(
-  k: KernelBuilder,
-  s: ConvSizes,
-  dyRow: Ptr<'f32'>,
-  xRow: Ptr<'f32'>,
-  columns: readonly number[],
-  sums: readonly VarF[][][][],
-  f: RowFacts,
-): void {
-  const { input, output, stride } = s.width;
-  const meets = (j: number, column: number) => j * stride + column >= 0 && j * stride + column < input;
-  const perBlock = f.b / k.lanes;
-  const pixel = (dy: Ptr<'f32'>, x: Ptr<'f32'>, dyAt: number, xAt: number, set: number, taps: readonly number[]) => {
-    if (taps.length === 0) return;
-    const line = Array.from({ length: f.vectors }, (_, v) =>
-      k.load(dy, dyAt * f.b + Math.floor(v / perBlock) * f.outPlane * f.b + (v % perBlock) * k.lanes),
-    );
-    for (const t of taps) {
-      sums[set][t].forEach((channel, i) => {
-        let shared = -1;
-        let value = line[0];
-        const at = (xAt + columns[t]) * f.pixelStride + i * f.channelStride;
-        channel.forEach((sum, v) => {
-          const from = f.depthwise ? v * k.lanes : f.vectorSource(v);
-          if (from !== shared) value = f.depthwise ? k.load(x, at + from) : k.broadcast(x, at + from);
-          shared = from;
-          sum.fma(value, line[v]);
-        });
-      });
-    }
-  };
-  const all = columns.map((_, t) => t);
-  const pixels = Array.from({ length: output }, (_, j) => j);
-  const inside = pixels.filter((j) => columns.every((column) => meets(j, column)));
-  const edge = (j: number) =>
-    pixel(
-      dyRow,
-      xRow,
-      j,
-      j * stride,
-      j % sums.length,
-      all.filter((t) => meets(j, columns[t])),
-    );
-  const fma = all.length * sums[0][0].length;
-  if (output * fma <= unrolledPixels * 6 || inside.length < 8) {
-    pixels.forEach(edge);
-    return;
-  }
-  const from = inside[0];
-  const to = inside[inside.length - 1] + 1;
-  const turn = sums.length * Math.max(1, Math.floor(4 / sums.length));
-  const turns = Math.floor((to - from) / turn);
-  for (let j = 0; j < from; j++) edge(j);
-  const leftmost = Math.min(...columns);
-  const dy = k.ptrVar(dyRow.at(from * f.b));
-  const x = k.ptrVar(xRow.at((from * stride + leftmost) * f.pixelStride));
-  k.loop(turns, () => {
-    for (let j = 0; j < turn; j++) pixel(dy, x, j, j * stride - leftmost, (from + j) % sums.length, all);
-    dy.advance(turn * f.b);
-    x.advance(turn * stride * f.pixelStride);
-  });
-  for (let j = from + turns * turn; j < output; j++) edge(j);
 }

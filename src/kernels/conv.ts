@@ -13,7 +13,7 @@ import { blocked, blockedChannels, type Layout, plain } from '../graph/layout.js
 import type { Epilogue, Lowering, TargetInfo } from '../graph/op.js';
 import type { KernelBuilder } from '../ir/index.js';
 import type { Shape } from '../util/shape.js';
-import { type Direct, directFits, directKernel } from './conv-direct.js';
+import { type Direct, directFits, directKernel, tilePixels } from './conv-direct.js';
 import { generalConvKernel, generalWeightGradKernel } from './conv-general.js';
 import {
   backwardColumns,
@@ -52,7 +52,7 @@ const pictureChannels = 4;
 
 export function convLowerings(x: Shape, w: Shape, p: ConvParams, target: TargetInfo): Lowering[] {
   const b = target.block;
-  const sizes = flattened(convSizes(x, w, p));
+  const sizes = flattened(convSizes(x, w, p), target);
   const kind = kindOf(sizes, target);
   const activations = blockedChannels(x.length, b);
   const windows = forwardWindows(sizes);
@@ -108,7 +108,7 @@ export function convInputGradLowerings(
   target: TargetInfo,
 ): Lowering[] {
   const b = target.block;
-  const sizes = flattened(convSizes(xShape, w, p));
+  const sizes = flattened(convSizes(xShape, w, p), target);
   const kind = kindOf(sizes, target);
   const activations = blockedChannels(dy.length, b);
   const coords = [sizes.images, Math.ceil(sizes.channels / b), inputPixels(sizes), b];
@@ -158,7 +158,7 @@ export function convWeightGradLowerings(
   target: TargetInfo,
 ): Lowering[] {
   const b = target.block;
-  const sizes = flattened(convSizes(x, wShape, p));
+  const sizes = flattened(convSizes(x, wShape, p), target);
   const kind = kindOf(sizes, target);
   const activations = blockedChannels(dy.length, b);
   const weights = forwardWeights(wShape.length, b);
@@ -261,21 +261,19 @@ function directBase(
 }
 
 /** A 1×1 convolution sees pixels only: its rows may be cut anew, into lengths that tiles fill well. */
-function flattened(s: ConvSizes): ConvSizes {
+function flattened(s: ConvSizes, target: TargetInfo): ConvSizes {
   const axes = [s.depth, s.height, s.width];
   if (axes.some((a) => a.kernel !== 1 || a.stride !== 1 || a.before !== 0 || a.output !== a.input)) return s;
   const pixels = inputPixels(s);
+  const most = tilePixels(target, 2);
+  // What a row costs beside full tiles.
+  const waste = (width: number) => (Math.ceil(width / most) * most) / width;
   let width = pixels;
   for (let w = 24; w <= Math.min(256, pixels); w++) {
     if (pixels % w === 0 && (width > 256 || waste(w) < waste(width))) width = w;
   }
   const axis = (size: number) => ({ ...s.width, input: size, output: size });
   return { ...s, depth: axis(1), height: axis(pixels / width), width: axis(width) };
-}
-
-/** How much longer tiles of at most 6 pixels take than full ones. */
-function waste(width: number): number {
-  return (Math.ceil(width / 6) * 6) / width;
 }
 
 function lowering(

@@ -32,7 +32,7 @@ export function depthwiseKernel(k: KernelBuilder, c: Depthwise, target: TargetIn
   epilogue.params(k);
   const b = target.block;
   const vectors = b / k.lanes;
-  const most = tilePixels(target.registers, vectors);
+  const most = tilePixels(target, vectors);
   k.budget({ vectors: most * vectors + vectors + 1 });
   const blocks = Math.ceil(c.channels / b);
   const rows = c.depth.rows * c.height.rows;
