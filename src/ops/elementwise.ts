@@ -20,7 +20,13 @@ export type { Operand } from './pointwise.js';
 
 // — unary, numbers —
 
-export const negOp = unaryOp('neg', { takes: 'number', f: (x) => -x, emit: (_, x) => x.neg(), vjp: (dy) => neg(dy) });
+export const negOp = unaryOp('neg', {
+  takes: 'number',
+  f: (x) => -x,
+  emit: (_, x) => x.neg(),
+  vjp: (dy) => neg(dy),
+  simplify: (x) => (x.op === negOp ? x.inputs[0] : null),
+});
 export const neg = unary(negOp, 'number');
 
 export const absOp = unaryOp('abs', {
@@ -177,6 +183,7 @@ export const addOp = binaryOp('add', {
   f: (a, b) => a + b,
   emit: (_, a, b) => a.add(b),
   vjp: (dy) => [dy, dy],
+  neutral: { left: 0, right: 0 },
 });
 export const add = binary(addOp, 'number');
 
@@ -185,6 +192,7 @@ export const subOp = binaryOp('sub', {
   f: (a, b) => a - b,
   emit: (_, a, b) => a.sub(b),
   vjp: (dy) => [dy, neg(dy)],
+  neutral: { right: 0 },
 });
 export const sub = binary(subOp, 'number');
 
@@ -194,6 +202,7 @@ export const mulOp = binaryOp('mul', {
   int: Math.imul,
   emit: (_, a, b) => a.mul(b),
   vjp: (dy, a, b) => [mul(dy, b), mul(dy, a)],
+  neutral: { left: 1, right: 1 },
 });
 export const mul = binary(mulOp, 'number');
 
@@ -206,6 +215,7 @@ export const divOp = binaryOp('div', {
     const da = div(dy, b);
     return [da, neg(mul(da, y))];
   },
+  neutral: { right: 1 },
 });
 export const div = binary(divOp, 'float');
 
@@ -363,6 +373,10 @@ export const whereOp = defineOp<None>('where', {
     return data;
   },
   vjp: (dy, { inputs: [cond] }) => [null, where(cond, dy, 0), where(cond, 0, dy)],
+  simplify: ({ inputs: [cond, a, b] }) => {
+    const always = uniformValue(cond);
+    return always === null ? null : always ? a : b;
+  },
   // biome-ignore lint/suspicious/noExplicitAny: both branches are Int or both Float
   pointwise: (k, [cond, a, b]) => k.select((cond as Int).ne(0), a as any, b as any),
 });
@@ -449,5 +463,6 @@ export const stopGradientOp = defineOp<None>('stopGradient', {
   reference: ([x]) => x.data.slice(),
   vjp: () => [null],
   pointwise: (_, [x]) => x,
+  simplify: ({ inputs: [x] }) => x,
 });
 export const stopGradient = (x: Node): Node => record(stopGradientOp, [x], none);

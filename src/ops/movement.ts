@@ -4,7 +4,7 @@
  */
 
 import type { Node } from '../graph/node.js';
-import { defineOp, record } from '../graph/op.js';
+import { defineOp, type Op, record } from '../graph/op.js';
 import { isContiguous, type View } from '../graph/view.js';
 import { concatLowering, padLowering } from '../kernels/rearrange.js';
 import { type DType, promote } from '../util/dtype.js';
@@ -24,7 +24,7 @@ export function reshape(x: Node, shape: Shape): Node {
   return uniform !== null ? constant(uniform, target, x.dtype) : record(reshapeOp, [x], { shape: target });
 }
 
-export const reshapeOp = defineOp<{ readonly shape: Shape }>('reshape', {
+export const reshapeOp: Op<{ readonly shape: Shape }> = defineOp('reshape', {
   infer: ([x], { shape }) => {
     if (numel(shape) !== numel(x.shape)) throw sizeError(x, shape);
     return { shape, dtype: x.dtype };
@@ -52,7 +52,7 @@ export function permute(x: Node, axes: readonly number[]): Node {
   return record(permuteOp, [x], { axes: order });
 }
 
-export const permuteOp = defineOp<{ readonly axes: readonly number[] }>('permute', {
+export const permuteOp: Op<{ readonly axes: readonly number[] }> = defineOp('permute', {
   infer: ([x], { axes }) => ({ shape: axes.map((a) => x.shape[a]), dtype: x.dtype }),
   reference: ([x], { axes }, out) => {
     const strides = contiguousStrides(x.shape);

@@ -12,7 +12,7 @@ import { referenceArray } from './arrays.js';
 import { cast, logicalOperand } from './elementwise.js';
 import { expand } from './movement.js';
 import { broadcast, shapeError } from './shape-error.js';
-import { constant } from './source.js';
+import { constant, uniformValue } from './source.js';
 
 /**
  * Types a primitive computes in. float: float32. number: float32 or int32 (uint8 is computed in int32 and cut back, bool counts as int32).
@@ -35,6 +35,8 @@ export interface UnaryRow {
   emit(k: KernelBuilder, x: any): Value;
   /** dy times the derivative at x, where y = f(x). Left out when nothing flows back (integers) or it is zero everywhere. */
   vjp?(dy: Node, x: Node, y: Node): Node;
+  /** An equal, cheaper node, if there is one. */
+  simplify?(x: Node): Node | null;
 }
 
 export function unaryOp(name: string, row: UnaryRow): Op<None> {
@@ -46,6 +48,7 @@ export function unaryOp(name: string, row: UnaryRow): Op<None> {
     reference: ([x], _, out) => mapArrays(out.dtype, [x], row.f),
     vjp: (dy, node) => [row.vjp ? row.vjp(dy, node.inputs[0], node) : null],
     pointwise: (k, [x]) => row.emit(k, x),
+    ...(row.simplify && { simplify: ({ inputs: [x] }) => row.simplify!(x) }),
   });
 }
 
@@ -65,6 +68,8 @@ export interface BinaryRow {
   // biome-ignore lint/suspicious/noExplicitAny: both are Int or both Float
   emit(k: KernelBuilder, a: any, b: any): Value;
   vjp?(dy: Node, a: Node, b: Node, y: Node): readonly [Node | null, Node | null];
+  /** The operand that does nothing: x + 0, x · 1. */
+  neutral?: { left?: number; right?: number };
 }
 
 export function binaryOp(name: string, row: BinaryRow): Op<None> {
@@ -77,7 +82,13 @@ export function binaryOp(name: string, row: BinaryRow): Op<None> {
       mapArrays(out.dtype, [a, b], a.dtype !== 'float32' && row.int !== undefined ? row.int : row.f),
     vjp: (dy, node) => (row.vjp ? row.vjp(dy, node.inputs[0], node.inputs[1], node) : [null, null]),
     pointwise: (k, [a, b]) => row.emit(k, a, b),
+    ...(row.neutral && { simplify: ({ inputs: [a, b] }) => withoutNeutral(row.neutral!, a, b) }),
   });
+}
+
+function withoutNeutral({ left, right }: { left?: number; right?: number }, a: Node, b: Node): Node | null {
+  if (right !== undefined && uniformValue(b) === right) return a;
+  return left !== undefined && uniformValue(a) === left ? b : null;
 }
 
 export function binary(op: Op<None>, takes: Domain): (a: Operand, b: Operand) => Node {
