@@ -16,6 +16,7 @@ const golden: Golden[] = JSON.parse(
   readFileSync(new URL('../../test/golden/data/schedules.json', import.meta.url), 'utf8'),
 );
 
+const classes = schedules as unknown as Record<string, new (...args: unknown[]) => LRScheduler>;
 const optimizer = () => ({ paramGroups: [{ lr: 0.1, betas: [0.9, 0.99] as [number, number] }] });
 
 function build({ schedule, args, options }: Golden, opt: Scheduled): LRScheduler | schedules.ReduceLROnPlateau {
@@ -28,7 +29,7 @@ function build({ schedule, args, options }: Golden, opt: Scheduled): LRScheduler
     case 'constant+exponential':
       return new ChainedScheduler([new ConstantLR(opt, { factor: 0.5, totalIters: 6 }), new ExponentialLR(opt, 0.9)]);
   }
-  const cls = schedules[schedule as 'StepLR'] as new (...a: unknown[]) => LRScheduler;
+  const cls = classes[schedule];
   return new cls(opt, ...args, options);
 }
 

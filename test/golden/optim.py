@@ -20,7 +20,7 @@ B = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)
 
 
 def model():
-    w = torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64, requires_grad=True)
+    w = torch.tensor([0.4, -0.7, 1.1], dtype=torch.float64, requires_grad=True)
     m = torch.tensor([[0.2, -0.4], [1.5, 0.9]], dtype=torch.float64, requires_grad=True)
     return w, m
 

@@ -1,0 +1,88 @@
+/**
+ * Exponential moving average of a model's weights: often better than the weights themselves. Polyak and Juditsky 1992; as in torchvision's
+ * references, buffers of floats are averaged too and the others are copied.
+ */
+
+import { buffer, noGrad, realize, type Tensor, tensor, zerosLike } from '../tensor/index.js';
+import { ConfigError } from '../util/errors.js';
+
+/** A module, or anything with a state. */
+interface Averaged {
+  stateDict(): Record<string, Tensor>;
+}
+
+export interface EMAOptions {
+  /** Share of the old average that is kept at each update. */
+  decay?: number;
+  /** Starts with a smaller decay, (1 + n) / (10 + n) in update n, so that the first weights do not linger. */
+  warmup?: boolean;
+}
+
+export class EMA {
+  /** Updates so far. */
+  updates = 0;
+  readonly decay: number;
+  readonly warmup: boolean;
+  readonly #model: Averaged;
+  readonly #average: Record<string, Tensor> = {};
+  #swapped = false;
+
+  constructor(model: Averaged, { decay = 0.999, warmup = false }: EMAOptions = {}) {
+    if (!(decay >= 0 && decay < 1)) throw new ConfigError(`EMA: decay must lie in 0 … 1 (1 excluded); got ${decay}`);
+    this.#model = model;
+    this.decay = decay;
+    this.warmup = warmup;
+    for (const [name, value] of Object.entries(model.stateDict())) {
+      this.#average[name] = buffer(zerosLike(value), { name: `ema.${name}` });
+      this.#average[name].assign(value);
+    }
+  }
+
+  /** Takes the weights as they are now into the average. Call it after `opt.step()`; it runs with the next realisation, at no extra pass. */
+  update(): void {
+    if (this.#swapped) throw new ConfigError('EMA: the model holds the average; call swap() again before update().');
+    const n = this.updates++;
+    const decay = tensor(this.warmup ? Math.min(this.decay, (1 + n) / (10 + n)) : this.decay);
+    noGrad(() => {
+      for (const [name, value] of Object.entries(this.#model.stateDict())) {
+        const average = this.#average[name];
+        average.assign(value.dtype === 'float32' ? value.add(average.sub(value).mul(decay)) : value);
+      }
+    });
+  }
+
+  /** Exchanges the model's weights with the average; again, and they are back. */
+  async swap(): Promise<void> {
+    for (const [name, value] of Object.entries(this.#model.stateDict())) {
+      const average = this.#average[name];
+      const held = average.add(0); // the value before the assignment below
+      average.assign(value);
+      value.assign(held);
+    }
+    await realize();
+    this.#swapped = !this.#swapped;
+  }
+
+  /** Runs `body` with the average in the model. */
+  async use<T>(body: () => Promise<T>): Promise<T> {
+    await this.swap();
+    try {
+      return await body();
+    } finally {
+      await this.swap();
+    }
+  }
+
+  /** The average by the model's names, live. */
+  stateDict(): Record<string, Tensor> {
+    return { ...this.#average };
+  }
+
+  loadStateDict(state: Readonly<Record<string, Tensor>>, updates = 0): void {
+    const missing = Object.keys(this.#average).filter((name) => !(name in state));
+    if (missing.length > 0)
+      throw new ConfigError(`EMA: the state lacks ${missing.slice(0, 8).join(', ')}${missing.length > 8 ? ' …' : ''}`);
+    for (const [name, average] of Object.entries(this.#average)) average.assign(state[name]);
+    this.updates = updates;
+  }
+}
