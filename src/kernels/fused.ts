@@ -14,7 +14,13 @@ export type Step =
   | { readonly kind: 'load'; readonly operand: number }
   | { readonly kind: 'anchor'; readonly index: number }
   | { readonly kind: 'constant'; readonly value: number; readonly dtype: DType }
-  | { readonly kind: 'apply'; readonly op: string; readonly emit: Pointwise; readonly attrs: unknown; readonly args: readonly number[] };
+  | {
+      readonly kind: 'apply';
+      readonly op: string;
+      readonly emit: Pointwise;
+      readonly attrs: unknown;
+      readonly args: readonly number[];
+    };
 
 /** Memory read or written in step with an index space: element strides per axis of that space. */
 export interface Operand {
@@ -50,7 +56,9 @@ export function bodyKey(body: Body): string {
         return s satisfies never;
     }
   });
-  const memory = [...body.operands, ...body.outputs.map((o) => o.to)].map((o) => `${o.elem}+${o.offset}[${o.strides.join()}]`);
+  const memory = [...body.operands, ...body.outputs.map((o) => o.to)].map(
+    (o) => `${o.elem}+${o.offset}[${o.strides.join()}]`,
+  );
   return `${steps.join(';')}→${body.outputs.map((o) => o.step).join()}|${memory.join(';')}`;
 }
 
@@ -67,14 +75,24 @@ export interface BodyPointers {
 
 export function declareBody(k: KernelBuilder, body: Body): BodyPointers {
   return {
-    operands: body.operands.map((o, i) => k.param(`in${i}`, o.elem)),
+    operands: body.operands.map((o, i) => k.param(`in${i}`, o.elem)).map((p, i) => startOf(k, p, body.operands[i])),
     outputs: body.outputs.map((o, i) => k.param(`out${i}`, o.to.elem)),
   };
 }
 
-/** Where an operand's element for the given coordinates lies. */
+/**
+ * Operands walked backwards start from a pointer moved to their first element: an address below the buffer, though an offset would make up for
+ * it, may not exist.
+ */
+export function startOf(k: KernelBuilder, p: Ptr, o: Operand): Ptr {
+  return runsBackwards(o) ? k.ptrVar(p.at(o.offset)) : p;
+}
+
+const runsBackwards = (o: Operand): boolean => o.strides.some((s) => s < 0);
+
+/** Where an operand's element for the given coordinates lies, from its pointer. */
 export function offsetAt(o: Operand, coords: readonly (number | I32 | Affine)[]): Affine {
-  let at = affine(o.offset);
+  let at = affine(runsBackwards(o) ? 0 : o.offset);
   for (let d = 0; d < coords.length; d++) if (o.strides[d] !== 0) at = at.plus(affine(coords[d]).times(o.strides[d]));
   return at;
 }
@@ -151,7 +169,13 @@ export function emitBody(
     k,
     body,
     width,
-    (i) => loadLanes(k, pointers.operands[i].at(offsetAt(body.operands[i], coords)), body.operands[i].strides[last] ?? 0, width),
+    (i) =>
+      loadLanes(
+        k,
+        pointers.operands[i].at(offsetAt(body.operands[i], coords)),
+        body.operands[i].strides[last] ?? 0,
+        width,
+      ),
     anchors,
   );
   body.outputs.forEach((o, i) => {

@@ -16,6 +16,7 @@ import {
   type Operand,
   offsetAt,
   type StepValues,
+  startOf,
   storeLanes,
 } from './fused.js';
 
@@ -40,7 +41,13 @@ export function pointwiseKernel(k: KernelBuilder, name: string, sizes: readonly 
 }
 
 /** The last axis is a block of a few vectors, written out; the loop runs over the axis before it. */
-function blockLoop(k: KernelBuilder, body: Body, pointers: BodyPointers, dims: readonly number[], vectors: number): void {
+function blockLoop(
+  k: KernelBuilder,
+  body: Body,
+  pointers: BodyPointers,
+  dims: readonly number[],
+  vectors: number,
+): void {
   const loopAxis = dims.length - 2;
   shareOut(k, dims.slice(0, loopAxis), dims[loopAxis], vectors * k.lanes, (outer, from, to) => {
     const start = (o: Operand, p: Ptr) => p.at(offsetAt(o, [...outer, from]));
@@ -74,8 +81,11 @@ function blockLoop(k: KernelBuilder, body: Body, pointers: BodyPointers, dims: r
 /** The loop runs along the last axis, several vectors a turn. */
 function rowLoop(k: KernelBuilder, body: Body, pointers: BodyPointers, dims: readonly number[]): void {
   const axis = dims.length - 1;
-  // Only a whole buffer, written element after element, has padding that the last vector may run into.
-  const flat = axis === 0 && body.outputs.every((o) => o.to.strides[axis] === 1 && o.to.offset === 0);
+  // Only whole buffers, walked element after element, have padding that the last vector may run into.
+  const flat =
+    axis === 0 &&
+    body.outputs.every((o) => o.to.strides[axis] === 1 && o.to.offset === 0) &&
+    body.operands.every((o) => isUnitWalk(o.strides[axis]));
   const size = dims[axis];
   const vectors = flat ? Math.ceil(size / k.lanes) : Math.floor(size / k.lanes);
   const unroll = body.steps.length > 24 ? 1 : body.steps.length > 10 ? 2 : 4;
@@ -92,7 +102,8 @@ function rowLoop(k: KernelBuilder, body: Body, pointers: BodyPointers, dims: rea
           k,
           body,
           width,
-          (i) => loadLanes(k, ins[i].at(here.times(body.operands[i].strides[axis])), body.operands[i].strides[axis], width),
+          (i) =>
+            loadLanes(k, ins[i].at(here.times(body.operands[i].strides[axis])), body.operands[i].strides[axis], width),
           [],
           known[0],
         );
@@ -125,11 +136,19 @@ function rowLoop(k: KernelBuilder, body: Body, pointers: BodyPointers, dims: rea
 }
 
 /** Values that do not change along the loop, computed once before it. */
-function hoist(k: KernelBuilder, body: Body, fixed: readonly boolean[], width: number, load: (i: number) => Value): StepValues {
+function hoist(
+  k: KernelBuilder,
+  body: Body,
+  fixed: readonly boolean[],
+  width: number,
+  load: (i: number) => Value,
+): StepValues {
   const known: StepValues = [];
   body.steps.forEach((s, i) => {
     const constant =
-      s.kind === 'constant' || (s.kind === 'load' && fixed[s.operand]) || (s.kind === 'apply' && s.args.every((a) => known[a] !== null));
+      s.kind === 'constant' ||
+      (s.kind === 'load' && fixed[s.operand]) ||
+      (s.kind === 'apply' && s.args.every((a) => known[a] !== null));
     known.push(constant ? evaluateStep(k, s, width, load, [], known as Value[]) : null);
   });
   return known;
@@ -167,7 +186,9 @@ function shareOut(
   const group = Math.max(1, Math.floor(taskElements / rowElements));
   k.tasks(Math.ceil(outerCount / group), (task) => {
     const first = task.mul(group);
-    k.loop({ from: first, to: first.add(group).min(k.i32(outerCount)) }, (o) => body(unravel(k, o, outer), 0, inner, true));
+    k.loop({ from: first, to: first.add(group).min(k.i32(outerCount)) }, (o) =>
+      body(unravel(k, o, outer), 0, inner, true),
+    );
   });
 }
 
@@ -214,9 +235,12 @@ export function reduceKernel(
   const finish: Body = {
     steps: after.steps,
     operands: space.operands.slice(body.operands.length, body.operands.length + after.operands.length),
-    outputs: after.outputs.map((o, i) => ({ step: o.step, to: space.operands[body.operands.length + after.operands.length + i] })),
+    outputs: after.outputs.map((o, i) => ({
+      step: o.step,
+      to: space.operands[body.operands.length + after.operands.length + i],
+    })),
   };
-  const ins = before.operands.map((o, i) => k.param(`x${i}`, o.elem));
+  const ins = before.operands.map((o, i) => k.param(`x${i}`, o.elem)).map((p, i) => startOf(k, p, before.operands[i]));
   const pointers = declareBody(k, finish);
   const { sizes: dims, marks } = space;
   const innerAxis = dims.length - 1;
@@ -227,7 +251,9 @@ export function reduceKernel(
 
   /** Accumulates over all reduced axes at the given kept coordinates, `vectors` × `width` elements side by side along a kept inner axis. */
   const accumulate = (coords: (number | I32 | Affine)[], vectors: number, width: number): Value[][] => {
-    const sums = Array.from({ length: vectors }, () => accumulations.map((a) => k.var(a.float ? k.f32(a.init, width) : k.int(a.init, width))));
+    const sums = Array.from({ length: vectors }, () =>
+      accumulations.map((a) => k.var(a.float ? k.f32(a.init, width) : k.int(a.init, width))),
+    );
     const walk = (level: number, at: (number | I32 | Affine)[]) => {
       if (level === loopAxes.length) {
         for (let v = 0; v < vectors; v++) {
@@ -237,7 +263,8 @@ export function reduceKernel(
             k,
             before,
             width,
-            (i) => loadLanes(k, ins[i].at(offsetAt(before.operands[i], here)), before.operands[i].strides[innerAxis], width),
+            (i) =>
+              loadLanes(k, ins[i].at(offsetAt(before.operands[i], here)), before.operands[i].strides[innerAxis], width),
             [],
           );
           accumulations.forEach((a, j) => {
@@ -262,8 +289,9 @@ export function reduceKernel(
     const outerKept = keptAxes.slice(0, -1);
     const whole = Math.floor(size / k.lanes);
     // The last part of a row may run into the buffer's padding only when nothing else follows the row.
-    const vectors = outerKept.length === 0 ? Math.ceil(size / k.lanes) : whole;
-    const tail = outerKept.length === 0 ? 0 : size - whole * k.lanes;
+    const padded = outerKept.length === 0 && all.every((_, i) => isUnitWalk(space.operands[i].strides[innerAxis]));
+    const vectors = padded ? Math.ceil(size / k.lanes) : whole;
+    const tail = padded ? 0 : size - whole * k.lanes;
     const group = vectors % 4 === 0 ? 4 : vectors % 2 === 0 ? 2 : 1;
     const tiles = vectors / group + tail;
     k.tasks(outerKept.reduce((n, d) => n * dims[d], 1) * Math.max(tiles, 1), (task) => {
@@ -313,12 +341,17 @@ export function reduceKernel(
         accumulations.map((a) => k.var(a.float ? k.f32(a.init, k.lanes) : k.int(a.init, k.lanes))),
       );
       const restSums = accumulations.map((a) => k.var(a.float ? k.f32(a.init, 1) : k.int(a.init, 1)));
-      const add = (sums: { value: Value; set(v: never): void }[], at: readonly (number | I32 | Affine)[], width: number) => {
+      const add = (
+        sums: { value: Value; set(v: never): void }[],
+        at: readonly (number | I32 | Affine)[],
+        width: number,
+      ) => {
         const values = evaluateSteps(
           k,
           before,
           width,
-          (i) => loadLanes(k, ins[i].at(offsetAt(before.operands[i], at)), before.operands[i].strides[innerAxis], width),
+          (i) =>
+            loadLanes(k, ins[i].at(offsetAt(before.operands[i], at)), before.operands[i].strides[innerAxis], width),
           [],
         );
         accumulations.forEach((a, j) => {
@@ -330,7 +363,16 @@ export function reduceKernel(
         const turns = Math.floor(whole / chains);
         if (turns > 0) {
           k.loop(turns, (i) => {
-            for (let c = 0; c < chains; c++) add(wideSums[c], place(affine(i).times(chains * k.lanes).plus(c * k.lanes)), k.lanes);
+            for (let c = 0; c < chains; c++)
+              add(
+                wideSums[c],
+                place(
+                  affine(i)
+                    .times(chains * k.lanes)
+                    .plus(c * k.lanes),
+                ),
+                k.lanes,
+              );
           });
         }
         for (let c = turns * chains; c < whole; c++) add(wideSums[c % chains], place(c * k.lanes), k.lanes);
@@ -363,6 +405,9 @@ export function reduceKernel(
   return k.finish(name);
 }
 
+/** Element after element, or one element again and again: a vector too many reads only padding. */
+const isUnitWalk = (stride: number): boolean => stride === 0 || stride === 1;
+
 interface Space {
   readonly sizes: number[];
   readonly operands: Operand[];
@@ -370,7 +415,11 @@ interface Space {
 }
 
 /** Drops axes of size 1 and merges neighbours that every operand walks as one (and that carry the same mark). */
-function merge(sizes: readonly number[], operands: readonly Operand[], marks: readonly boolean[] = sizes.map(() => false)): Space {
+function merge(
+  sizes: readonly number[],
+  operands: readonly Operand[],
+  marks: readonly boolean[] = sizes.map(() => false),
+): Space {
   const keep: number[] = [];
   sizes.forEach((n, d) => {
     if (n !== 1) keep.push(d);
@@ -380,7 +429,10 @@ function merge(sizes: readonly number[], operands: readonly Operand[], marks: re
   const strides: number[][] = operands.map(() => []);
   for (const d of keep) {
     const last = outSizes.length - 1;
-    const joins = last >= 0 && outMarks[last] === marks[d] && operands.every((o, i) => strides[i][last] === o.strides[d] * sizes[d]);
+    const joins =
+      last >= 0 &&
+      outMarks[last] === marks[d] &&
+      operands.every((o, i) => strides[i][last] === o.strides[d] * sizes[d]);
     if (joins) {
       outSizes[last] *= sizes[d];
       operands.forEach((o, i) => {
