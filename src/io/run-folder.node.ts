@@ -8,7 +8,7 @@
  *     checkpoint/best.safetensors    so no kill can leave the weights of one step beside the position of another
  */
 
-import { mkdir, open, readFile, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ConfigError, FormatError } from '../util/errors.js';
 import { removeLeftovers, writeFileAtomic } from './atomic.node.js';
@@ -143,11 +143,8 @@ export class RunFolder {
     try {
       const handle = await open(this.metricsPath, 'a+');
       try {
-        if (!this.#metricsAreWhole) {
-          const bytes = await handle.readFile();
-          await handle.truncate(bytes.lastIndexOf(0x0a) + 1);
-          this.#metricsAreWhole = true;
-        }
+        if (!this.#metricsAreWhole) await cutTornLine(handle);
+        this.#metricsAreWhole = true;
         await handle.appendFile(`${JSON.stringify(record)}\n`);
       } finally {
         await handle.close();
@@ -192,6 +189,21 @@ function checkConfig(value: unknown, where: string): RunConfig {
     }
   }
   return config;
+}
+
+/** Cuts the file after its last line break, found from the end: the file may be long. */
+async function cutTornLine(handle: FileHandle): Promise<void> {
+  const { size } = await handle.stat();
+  const block = Buffer.alloc(1 << 16);
+  for (let end = size; end > 0; end = Math.max(0, end - block.length)) {
+    const start = Math.max(0, end - block.length);
+    const { bytesRead } = await handle.read(block, 0, end - start, start);
+    const lineBreak = block.subarray(0, bytesRead).lastIndexOf(0x0a);
+    if (lineBreak < 0) continue;
+    if (start + lineBreak + 1 < size) await handle.truncate(start + lineBreak + 1);
+    return;
+  }
+  if (size > 0) await handle.truncate(0);
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,0 +1,15 @@
+/** Data sets, loaders and transforms, as far as they need no Node. */
+
+export { ArrayDataset, type Batch, type Dataset, Subset, split, take } from './dataset.js';
+export { type IdxArray, parseIdx, readIdx } from './idx.js';
+export { DataLoader, type DataLoaderOptions, type LoadedBatch, type LoaderPosition } from './loader.js';
+export { permutation } from './shuffle.js';
+export {
+  compose,
+  computeMeanStd,
+  normalize,
+  oneHot,
+  type Transform,
+  type TransformContext,
+  toTensor,
+} from './transforms.js';
