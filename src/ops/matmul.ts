@@ -5,6 +5,7 @@
 
 import type { Node } from '../graph/node.js';
 import { defineOp, record } from '../graph/op.js';
+import { matmulLowerings } from '../kernels/gemm.js';
 import { numel, type Shape, sameShape } from '../util/shape.js';
 import { expand, reshape } from './movement.js';
 import { requireDType } from './require-dtype.js';
@@ -90,6 +91,7 @@ export const matmulOp = defineOp<MatmulParams>('matmul', {
     const db = transB ? product(dy, a, true, transA) : product(a, dy, !transA, false);
     return [da, db];
   },
+  lower: ({ inputs: [a, b], attrs }, target) => matmulLowerings(matmulGeometry(a.shape, b.shape, attrs), target),
   macs: ({ inputs: [a, b], attrs }) => {
     const { batch, m, n, k } = matmulGeometry(a.shape, b.shape, attrs);
     return batch * m * n * k;

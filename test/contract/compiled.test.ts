@@ -111,6 +111,8 @@ const cases: Case[] = [
     },
   ],
   ['constants as results', (s) => [ops.constant(3, [4]), ops.add(ops.constant(1, [2, 2]), ops.constant(2, [2, 2])), ops.mul(s.float([4]), 1)]],
+  ['matmul, batched, transposed, with bias and relu', (s) => [ops.max(ops.add(ops.matmul(s.float([5, 70]), s.float([9, 70]), { transB: true }), s.float([9])), 0), ops.matmul(s.float([2, 3, 5, 7]), s.float([2, 3, 7, 6])), ops.matmul(s.float([2, 1, 5, 7]), s.float([3, 7, 6])), ops.matmul(s.float([40, 13]), s.float([40, 30]), { transA: true }), ops.matmul(s.float([7]), s.float([7, 5])), ops.matmul(s.float([3, 7]), s.float([7])), ops.matmul(s.float([9]), s.float([9]))]], // biome-ignore format: one line a case
+  ['a linear layer trained with momentum', (s) => { const [w, b, m] = [s.parameter([13, 50]), s.parameter([13]), s.parameter([13, 50])]; const x = s.float([9, 50]); const y = ops.max(ops.add(ops.matmul(x, ops.buffer(w), { transB: true }), ops.buffer(b)), 0); const loss = ops.sum(ops.mul(y, y)); const [dw, db, dx] = grads(loss, y.inputs[0].inputs[0].inputs[1], ops.buffer(b), x); const v = ops.add(ops.mul(ops.buffer(m), 0.9), dw); return { roots: [loss, dx, db], assigns: [{ storage: m, value: v }, { storage: w, value: ops.sub(ops.buffer(w), ops.mul(v, 0.1)) }] }; }], // biome-ignore format: one line a case
 ];
 
 describe('compiled graphs agree with the reference', () => {

@@ -1,0 +1,298 @@
+/**
+ * Matrix product by register tiles with vectors along N: for each k one row of b meets one broadcast of a per row of the tile.
+ *
+ *   a        [M, K] or [K, M], read in place
+ *   b        [K, N] in place when it is small or few rows use it; else each task packs its columns into scratch as panels
+ *            [panels][K][nr], nr = nv · lanes, the last one padded with zeros to whole vectors
+ *   y        [M, N], handed to the epilogue; a task makes a block of whole panels × whole row tiles, rows outermost, so that what
+ *            it writes runs along rows
+ */
+
+import type { Epilogue, TargetInfo } from '../graph/op.js';
+import { type Affine, affine, type F, type I32, type Kernel, type KernelBuilder, type Ptr } from '../ir/index.js';
+import { coverEvenly, type GemmSizes, operands, share } from './gemm-shape.js';
+import { unravel } from './nest.js';
+
+export interface PanelPlan {
+  readonly key: string;
+  /** Rows of a tile, and vectors of its width. */
+  readonly mr: number;
+  readonly nv: number;
+  readonly packed: boolean;
+  /** Panels and row tiles per task; how many tasks that makes along each axis. */
+  readonly panelsEach: number;
+  readonly columnTasks: number;
+  readonly rowTilesEach: number;
+  readonly rowTasks: number;
+  /** Floats of one task's packed block. */
+  readonly blockFloats: number;
+  readonly scratchBytes: number;
+}
+
+/** Bytes of packed b a task works on at a time: its share of a second-level cache. */
+const blockBytes = 256 * 1024;
+
+export function planPanel(g: GemmSizes, target: TargetInfo): PanelPlan {
+  const { lanes } = target;
+  const [mr, nv] = tile(g, target);
+  const nr = nv * lanes;
+  const panels = Math.max(1, Math.ceil(g.n / nr));
+  const rowTiles = Math.max(1, Math.ceil(g.m / mr));
+  const packed = g.transB || g.n < lanes || (g.m > 2 * mr && g.n * g.k * 4 > blockBytes / 8);
+
+  // About 200 000 multiply–adds pay for handing out a task; eight tasks a thread even out.
+  const worth = Math.max(1, (g.batch * g.m * g.n * g.k) / 200_000);
+  const wanted = Math.min(worth, target.threads * 8) / Math.max(1, g.batch);
+  const cached = Math.max(1, Math.floor(blockBytes / (4 * Math.max(1, g.k) * nr)));
+  // Narrow blocks read a again and again: rather split rows than go below four panels.
+  const narrow = Math.max(Math.ceil(panels / wanted), Math.min(4, panels));
+  const panelsEach = evenly(panels, Math.min(cached, narrow));
+  const columnTasks = Math.ceil(panels / panelsEach);
+  const splits = Math.max(1, Math.round(wanted / columnTasks));
+  // Each of the row tasks packs the same columns: eight tiles make that cheap.
+  const rowTilesEach = evenly(rowTiles, Math.max(Math.ceil(rowTiles / splits), packed ? Math.min(8, rowTiles) : 1));
+  const rowTasks = Math.ceil(rowTiles / rowTilesEach);
+  const blockFloats = packed ? panelsEach * nr * g.k : 0;
+  return {
+    key: `panel${mr}x${nr}${packed ? 'p' : ''}_${panelsEach}x${rowTilesEach}`,
+    mr,
+    nv,
+    packed,
+    panelsEach,
+    columnTasks,
+    rowTilesEach,
+    rowTasks,
+    blockFloats,
+    scratchBytes: g.batch * columnTasks * rowTasks * blockFloats * 4,
+  };
+}
+
+/** Parts of at most `each`, made as even as can be. */
+function evenly(count: number, each: number): number {
+  return Math.ceil(count / Math.ceil(count / each));
+}
+
+function tile(g: GemmSizes, target: TargetInfo): [mr: number, nv: number] {
+  const vectors = Math.max(1, Math.ceil(g.n / target.lanes));
+  const fits = (mr: number, nv: number) => mr * nv + Math.min(mr, nv) + 1 <= target.registers;
+  let mr = Math.max(1, Math.min(g.m, vectors === 1 ? 8 : vectors === 3 ? 3 : 6));
+  while (!fits(mr, Math.min(vectors, 2))) mr--;
+  let nv = Math.min(vectors, 12);
+  while (!fits(mr, nv)) nv--;
+  return [mr, nv];
+}
+
+export function panelKernel(k: KernelBuilder, g: GemmSizes, plan: PanelPlan, epilogue: Epilogue): Kernel {
+  const { a, b } = operands(k, g);
+  const scratch = plan.scratchBytes > 0 ? k.param('packed', 'f32') : null;
+  epilogue.params(k);
+  const { lanes } = k;
+  const { mr, nv } = plan;
+  const nr = nv * lanes;
+  k.budget({ vectors: mr * nv + Math.min(mr, nv) + 1 });
+  const wholePanels = Math.floor(g.n / nr);
+  const restColumns = g.n - wholePanels * nr;
+  const rows = coverEvenly(g.m, mr);
+
+  k.tasks(g.m === 0 || g.n === 0 ? 0 : g.batch * plan.columnTasks * plan.rowTasks, (task) => {
+    const [batch, columnTask, rowTask] = unravel(k, task, [g.batch, plan.columnTasks, plan.rowTasks]);
+    const left = a.at(affine(batch).times(g.m * g.k));
+    const right = b.at(affine(batch).times(g.n * g.k));
+    const block = scratch?.at(affine(task).times(plan.blockFloats)) ?? null;
+    const panelShare = share(k, columnTask, plan.panelsEach, wholePanels);
+    const rowShare = share(k, rowTask, plan.rowTilesEach, rows.whole.count);
+    const restPanel = (body: () => void) => {
+      if (restColumns === 0) return;
+      if (plan.columnTasks === 1) body();
+      else k.if(columnTask.eq(plan.columnTasks - 1), body);
+    };
+    const panelIn = (panel: I32) => affine(panel.sub(panelShare.from)).times(nr * g.k);
+    if (block !== null) {
+      packWhole(k, g, right, block, panelShare, nv);
+      restPanel(() => packRest(k, g, right, block.at(panelIn(k.i32(wholePanels))), wholePanels * nr, restColumns));
+    }
+
+    const rowTile = (row: Affine, m: number) => {
+      const source = left.at(row.times(g.transA ? 1 : g.k));
+      const onPanel = (panel: I32, width: readonly Span[]) => {
+        const column = affine(panel).times(nr);
+        const from = block === null ? right.at(column) : block.at(panelIn(panel));
+        const stride = block === null ? g.n : width.length * lanes;
+        multiplyTile(k, g, source, from, stride, m, width, (i, value, span) => {
+          if (span.first === 0 && span.count === lanes) {
+            epilogue.emit(k, value, [batch, row.plus(i), column.plus(span.column)]);
+          } else {
+            for (let l = 0; l < span.count; l++) {
+              epilogue.emit(k, value.lane(span.first + l), [batch, row.plus(i), column.plus(span.column + l)]);
+            }
+          }
+        });
+      };
+      const whole = spans(nr, lanes, false);
+      k.loop(panelShare, (panel) => onPanel(panel, whole));
+      restPanel(() => onPanel(k.i32(wholePanels), spans(restColumns, lanes, block === null)));
+    };
+    k.loop(rowShare, (t) => rowTile(affine(t).times(mr), mr));
+    if (rows.rest.length > 0) {
+      const rest = () => {
+        for (const r of rows.rest) rowTile(affine(r.start), r.size);
+      };
+      if (plan.rowTasks === 1) rest();
+      else k.if(rowTask.eq(plan.rowTasks - 1), rest);
+    }
+  });
+  return k.finish(`gemm_${plan.key}_${g.m}x${g.n}x${g.k}_${epilogue.key}`);
+}
+
+/** A vector of a panel: read at `from`, of whose lanes `count` from `first` on are the panel's elements from `column` on. */
+interface Span {
+  readonly from: number;
+  readonly first: number;
+  readonly count: number;
+  readonly column: number;
+}
+
+/** Vectors over `columns`. In place the last one ends where the row ends, and shares lanes with the one before it. */
+function spans(columns: number, lanes: number, inPlace: boolean): Span[] {
+  return Array.from({ length: Math.ceil(columns / lanes) }, (_, v) => {
+    const column = v * lanes;
+    const count = Math.min(lanes, columns - column);
+    const first = inPlace ? lanes - count : 0;
+    return { from: column - first, first, count, column };
+  });
+}
+
+/** Sums of m rows × the vectors of a panel over all of K. */
+function multiplyTile(
+  k: KernelBuilder,
+  g: GemmSizes,
+  a: Ptr<'f32'>,
+  b: Ptr<'f32'>,
+  bStride: number,
+  m: number,
+  width: readonly Span[],
+  emit: (row: number, value: F, span: Span) => void,
+): void {
+  const [aRow, aStride] = g.transA ? [1, g.m] : [g.k, 1];
+  const sums = Array.from({ length: m }, () => width.map(() => k.zero()));
+  const step = (pa: Ptr<'f32'>, pb: Ptr<'f32'>, u: number) => {
+    const line = width.map((s) => k.load(pb, u * bStride + s.from));
+    for (let i = 0; i < m; i++) {
+      const value = k.broadcast(pa, i * aRow + u * aStride);
+      line.forEach((vector, v) => {
+        sums[i][v].fma(value, vector);
+      });
+    }
+  };
+  const unroll = Math.min(4, Math.max(1, g.k));
+  const turns = Math.floor(g.k / unroll);
+  const pa = k.ptrVar(a);
+  const pb = k.ptrVar(b);
+  k.loop(turns, () => {
+    for (let u = 0; u < unroll; u++) step(pa, pb, u);
+    pa.advance(unroll * aStride);
+    pb.advance(unroll * bStride);
+  });
+  const left = g.k - turns * unroll;
+  for (let u = 0; u < left; u++) step(pa, pb, u);
+  // Results are read in the order in which a step should take its operands: the shorter side held in registers, the longer one passing.
+  const [outer, inner] = m >= width.length ? [m, width.length] : [width.length, m];
+  for (let o = 0; o < outer; o++) {
+    for (let p = 0; p < inner; p++) {
+      const [i, v] = m >= width.length ? [o, p] : [p, o];
+      emit(i, sums[i][v].value, width[v]);
+    }
+  }
+}
+
+/** Copies the task's whole panels, four k at a time so that lines of the cache are filled at once. */
+function packWhole(
+  k: KernelBuilder,
+  g: GemmSizes,
+  b: Ptr<'f32'>,
+  block: Ptr<'f32'>,
+  panels: { from: I32; to: I32 },
+  nv: number,
+): void {
+  const { lanes } = k;
+  const nr = nv * lanes;
+  const rowStride = g.transB ? 1 : g.n;
+  const columnStride = g.transB ? g.k : 1;
+  const copy = (from: Ptr<'f32'>, to: Ptr<'f32'>, deep: number) => {
+    for (let u = 0; u < deep; u++) {
+      for (let v = 0; v < nv; v++) {
+        const at = u * rowStride + v * lanes * columnStride;
+        k.store(to, u * nr + v * lanes, g.transB ? gather(k, from, at, columnStride) : k.load(from, at));
+      }
+    }
+  };
+  const unroll = Math.min(4, g.k);
+  if (unroll === 0) return;
+  const turns = Math.floor(g.k / unroll);
+  const count = panels.to.sub(panels.from);
+  const start = affine(panels.from).times(nr * columnStride);
+  if (g.transB) {
+    const to = k.ptrVar(block);
+    const from = k.ptrVar(b.at(start));
+    k.loop(count, () => {
+      const along = k.ptrVar(from);
+      const out = k.ptrVar(to);
+      k.loop(turns, () => {
+        copy(along, out, unroll);
+        along.advance(unroll);
+        out.advance(unroll * nr);
+      });
+      copy(along, out, g.k - turns * unroll);
+      from.advance(nr * g.k);
+      to.advance(nr * g.k);
+    });
+    return;
+  }
+  const rows = (from: Ptr<'f32'>, to: Ptr<'f32'>, deep: number) => {
+    const along = k.ptrVar(from);
+    const out = k.ptrVar(to);
+    k.loop(count, () => {
+      copy(along, out, deep);
+      along.advance(nr);
+      out.advance(nr * g.k);
+    });
+  };
+  k.loop(turns, (t) =>
+    rows(b.at(start.plus(affine(t).times(unroll * g.n))), block.at(affine(t).times(unroll * nr)), unroll),
+  );
+  const left = g.k - turns * unroll;
+  if (left > 0) rows(b.at(start.plus(turns * unroll * g.n)), block.at(turns * unroll * nr), left);
+}
+
+/** Copies the columns behind the last whole panel, zeros in the lanes past the last. */
+function packRest(
+  k: KernelBuilder,
+  g: GemmSizes,
+  b: Ptr<'f32'>,
+  block: Ptr<'f32'>,
+  start: number,
+  columns: number,
+): void {
+  const { lanes } = k;
+  const vectors = Math.ceil(columns / lanes);
+  const [rowStride, columnStride] = g.transB ? [1, g.k] : [g.n, 1];
+  const from = k.ptrVar(b.at(start * columnStride));
+  const to = k.ptrVar(block);
+  k.loop(g.k, () => {
+    for (let v = 0; v < vectors; v++) {
+      const valid = Math.min(lanes, columns - v * lanes);
+      const at = v * lanes * columnStride;
+      const vector = valid === lanes && !g.transB ? k.load(from, at) : gather(k, from, at, columnStride, valid);
+      k.store(to, v * lanes, vector);
+    }
+    from.advance(rowStride);
+    to.advance(vectors * lanes);
+  });
+}
+
+/** `valid` elements `stride` apart as a vector, zeros behind them. */
+function gather(k: KernelBuilder, p: Ptr<'f32'>, at: number, stride: number, valid = k.lanes): F {
+  return k.lanesOf(
+    Array.from({ length: k.lanes }, (_, l) => (l < valid ? k.load(p, at + l * stride, 1) : k.f32(0, 1))),
+  );
+}
