@@ -1,0 +1,162 @@
+import { Worker } from 'node:worker_threads';
+import { afterEach, describe, expect, test } from 'vitest';
+import { type Arg, type Kernel, KernelBuilder, type Program } from '../../ir/index.js';
+import { type AssembledProgram, assembleProgram, CONTROL, controlBytes } from './program.js';
+
+type Run = (thread: number, threads: number, slots: number, control: number) => number;
+
+const SLOTS = 64; // byte addresses in the test's memory
+const ARENA = 1024;
+const CONTROL_BLOCK = 60_000;
+
+const workers: Worker[] = [];
+afterEach(async () => {
+  await Promise.all(workers.splice(0).map((w) => w.terminate()));
+});
+
+/** out[t] = in[t] + in[n − 1 − t]: each element is read by another task of the next launch, so a missing barrier shows. */
+function mirror(tasks: number): Kernel {
+  const k = new KernelBuilder({ lanes: 4 });
+  const source = k.param('source', 'i32');
+  const target = k.param('target', 'i32');
+  k.tasks(tasks, (t) => {
+    const other = k.i32(tasks - 1).sub(t);
+    k.store(target, t, k.load(source, t, 1).add(k.load(source, other, 1)));
+  });
+  return k.finish(`mirror_${tasks}`);
+}
+
+/** Adds all `n` up into the first, in one task. */
+function total(n: number): Kernel {
+  const k = new KernelBuilder({ lanes: 4 });
+  const p = k.param('p', 'i32');
+  k.tasks(1, () => {
+    const sum = k.var(k.i32(0));
+    k.loop(n, (i) => sum.addTo(k.load(p, i, 1)));
+    k.store(p, 0, sum.value);
+  });
+  return k.finish(`total_${n}`);
+}
+
+const TASKS = 100;
+/** Mirrors to and fro, adds up twice in a row by one task, and mirrors into slot 1. */
+function relay(): Program {
+  const [there, sum] = [mirror(TASKS), total(TASKS)];
+  const [a, b]: Arg[] = [{ arena: 0 }, { arena: 4 * TASKS }];
+  return {
+    name: 'relay',
+    launches: [
+      ...Array.from({ length: 20 }, (_, i) => ({ kernel: there, args: i % 2 === 0 ? [a, b] : [b, a] })),
+      { kernel: sum, args: [a] },
+      { kernel: sum, args: [a] },
+      { kernel: mirror(0), args: [a, b] },
+      { kernel: there, args: [a, { slot: 1, offset: 8 }] },
+    ],
+    slots: 2,
+    arenaBytes: 8 * TASKS,
+  };
+}
+
+function relayOracle(): Int32Array {
+  let values = Int32Array.from({ length: TASKS }, (_, i) => i % 5);
+  const there = (x: Int32Array): Int32Array => x.map((v, i) => v + x[TASKS - 1 - i]);
+  for (let i = 0; i < 20; i++) values = Int32Array.from(there(values));
+  for (let i = 0; i < 2; i++) values[0] = values.reduce((sum, v) => (sum + v) | 0, 0);
+  return there(values);
+}
+
+function memoryFor(shared: boolean): WebAssembly.Memory {
+  const memory = new WebAssembly.Memory({ initial: 2, maximum: 4, shared });
+  new Int32Array(memory.buffer, SLOTS, 2).set([ARENA, 8192]);
+  new Int32Array(memory.buffer, ARENA, TASKS).set(Array.from({ length: TASKS }, (_, i) => i % 5));
+  return memory;
+}
+
+function instance({ bytes }: AssembledProgram, memory: WebAssembly.Memory): Run {
+  return new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } }).exports.run as Run;
+}
+
+/** Runs the program as thread `thread` of `threads`. */
+function work(program: AssembledProgram, memory: WebAssembly.Memory, thread: number, threads: number): Promise<number> {
+  const source = `
+    const { workerData: d, parentPort } = require('node:worker_threads');
+    const { run } = new WebAssembly.Instance(new WebAssembly.Module(d.bytes), { env: { memory: d.memory } }).exports;
+    parentPort.postMessage(run(d.thread, d.threads, d.slots, d.control));`;
+  const workerData = { bytes: program.bytes, memory, thread, threads, slots: SLOTS, control: CONTROL_BLOCK };
+  const worker = new Worker(source, { eval: true, workerData });
+  workers.push(worker);
+  return new Promise((resolve, reject) => {
+    worker.once('message', resolve);
+    worker.once('error', reject);
+  });
+}
+
+describe('a program gives the same result', () => {
+  test('on one thread with memory that is not shared', () => {
+    const memory = memoryFor(false);
+    const program = assembleProgram(relay(), { relaxedSimd: false, threads: false });
+    expect(instance(program, memory)(0, 1, SLOTS, CONTROL_BLOCK)).toBe(0);
+    expect(new Int32Array(memory.buffer, 8200, TASKS)).toEqual(relayOracle());
+    expect(new Uint8Array(memory.buffer, CONTROL_BLOCK, program.control.bytes)).toEqual(
+      new Uint8Array(program.control.bytes),
+    );
+  });
+
+  test('on one thread with shared memory', () => {
+    const memory = memoryFor(true);
+    const program = assembleProgram(relay(), { relaxedSimd: false, threads: true });
+    expect(instance(program, memory)(0, 1, SLOTS, CONTROL_BLOCK)).toBe(0);
+    expect(new Int32Array(memory.buffer, 8200, TASKS).slice()).toEqual(relayOracle());
+  });
+
+  test.each([2, 5])('on %i threads with shared memory', async (threads) => {
+    const program = assembleProgram(relay(), { relaxedSimd: false, threads: true });
+    for (let i = 0; i < 3; i++) {
+      const memory = memoryFor(true);
+      expect(await Promise.all(Array.from({ length: threads }, (_, i) => work(program, memory, i, threads)))).toEqual(
+        new Array(threads).fill(0),
+      );
+      expect(new Int32Array(memory.buffer, 8200, TASKS).slice()).toEqual(relayOracle());
+      const [arrived, sleepers] = [CONTROL.arrived, CONTROL.sleepers].map((offset) => {
+        return new Int32Array(memory.buffer, CONTROL_BLOCK + offset, 1)[0];
+      });
+      expect([arrived, sleepers]).toEqual([0, 0]);
+    }
+  });
+});
+
+test('whoever waits for a thread that never comes leaves when the run is called off', async () => {
+  const program = assembleProgram(relay(), { relaxedSimd: false, threads: true });
+  // Two of three threads: without the third no barrier opens.
+  const stuck = memoryFor(true);
+  const waiting = Promise.all([0, 1].map((thread) => work(program, stuck, thread, 3)));
+  const words = new Int32Array(stuck.buffer);
+  const arrived = (CONTROL_BLOCK + CONTROL.arrived) / 4;
+  while (Atomics.load(words, arrived) < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  Atomics.store(words, (CONTROL_BLOCK + program.control.abortOffset) / 4, 1);
+  expect(await waiting).toEqual([1, 1]); // though nobody woke them
+});
+
+test('a kernel launched often is in the module once', () => {
+  const kernel = mirror(8);
+  const launch = { kernel, args: [{ arena: 0 }, { arena: 32 }] };
+  const size = (launches: number): number => {
+    const program = { name: 'p', launches: new Array(launches).fill(launch), slots: 1, arenaBytes: 64 };
+    return assembleProgram(program, { relaxedSimd: false, threads: false }).bytes.length;
+  };
+  expect(size(3) - size(2)).toBeLessThan(20);
+});
+
+test('arguments that do not fit are refused', () => {
+  const assemble = (args: Arg[]) => {
+    const program = { name: 'p', launches: [{ kernel: mirror(8), args }], slots: 1, arenaBytes: 64 };
+    return () => assembleProgram(program, { relaxedSimd: false, threads: false });
+  };
+  expect(assemble([{ arena: 0 }])).toThrow('program p, launch 0 (mirror_8): 1 arguments for 2 parameters');
+  expect(assemble([{ arena: 0 }, { slot: 1 }])).toThrow('argument {"slot":1} with 1 slots, 64 arena bytes');
+  expect(assemble([{ arena: 65 }, { slot: 0 }])).toThrow('argument {"arena":65} with 1 slots, 64 arena bytes');
+});
+
+test('the control block has a counter for each launch', () => {
+  expect(controlBytes(relay())).toBe(CONTROL.counters + 4 * 24);
+});
