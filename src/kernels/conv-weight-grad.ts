@@ -27,90 +27,113 @@ export interface WeightGrad {
   readonly depthwise: boolean;
 }
 
-/** Bytes of dy and x that one piece may touch. */
-const pieceBytes = 24 * 1024;
+/** Bytes of dy and x that one piece may touch: most of a first-level cache. */
+const pieceBytes = 40 * 1024;
 
-/** Tasks that keep sixteen threads evenly busy. */
-const enoughTasks = 64;
+/** Tasks that keep sixteen threads busy. Not the number of threads itself, for sums must not depend on it. */
+const enoughTasks = 48;
 
-/** Images and rows of one piece: whole images while several fit, else rows of one (planes, where there are several). */
-interface Pieces {
+/** How the result's blocks are dealt out, and the pixels walked. */
+interface Plan {
+  /** Vectors' worth of output channels in one tile, in blocks; and how many such tiles there are. */
+  readonly blocksPerTile: number;
+  readonly blockTiles: number;
+  readonly sourceBlocks: number;
+  /** Tiles and source blocks of one task: pieces of dy serve all its source blocks, pieces of x all its tiles. */
+  readonly tilesEach: number;
+  readonly sourcesEach: number;
+  /** Rows of taps done by tasks of their own: 1 where a task does them all. */
+  readonly tapTasks: number;
+  /** Images and rows (planes, where there are several) of a piece: whole images while several fit, else rows of one. */
   readonly images: number;
   readonly rows: number;
   readonly rowPieces: number;
-  readonly count: number;
+  readonly pieces: number;
 }
 
-function cutPieces(c: WeightGrad, b: number): Pieces {
+function plan(c: WeightGrad, { block: b, lanes }: TargetInfo): Plan {
   const s = c.sizes;
+  const aligned = c.diagonal || c.depthwise;
+  const blocks = Math.ceil(s.filters / b);
+  const single = b > lanes || aligned || (s.groups > 1 && (s.filters / s.groups / b) % 2 === 1);
+  const blocksPerTile = single ? 1 : Math.min(2, blocks);
+  const blockTiles = Math.ceil(blocks / blocksPerTile);
+  const sourceBlocks = c.plainSource || aligned ? 1 : Math.ceil(s.channels / s.groups / b);
+  const tapRows = s.depth.kernel * s.height.kernel;
+  const tapTasks = blockTiles * sourceBlocks >= enoughTasks || c.depthwise ? 1 : tapRows;
+  let [tilesEach, sourcesEach] = [1, 1];
+  const tasks = (tiles: number, sources: number) => Math.ceil(blockTiles / tiles) * Math.ceil(sourceBlocks / sources);
+  while (!aligned && tilesEach < 4 && blockTiles > tilesEach && tasks(2 * tilesEach, sourcesEach) >= enoughTasks)
+    tilesEach *= 2;
+  if (s.groups > 1 && (s.filters / s.groups / b / blocksPerTile) % tilesEach !== 0) tilesEach = 1;
+  while (sourceBlocks > sourcesEach && tasks(tilesEach, 2 * sourcesEach) >= enoughTasks) sourcesEach *= 2;
+
   const rows = s.depth.output > 1 ? s.depth.output : s.height.output;
-  const imageBytes = 4 * (outputPixels(s) * b + inputPixels(s) * (c.plainSource ? s.channels : b));
-  if (imageBytes <= pieceBytes) {
-    const images = Math.floor(pieceBytes / imageBytes);
-    return { images, rows, rowPieces: 1, count: Math.ceil(s.images / images) };
-  }
-  const each = Math.ceil(rows / Math.ceil(rows / Math.max(1, Math.floor((rows * pieceBytes) / imageBytes))));
+  const sources = c.plainSource ? s.channels : b;
+  const imageBytes = 4 * (outputPixels(s) * b * blocksPerTile * tilesEach + inputPixels(s) * sources);
+  const fits = imageBytes <= pieceBytes;
+  const images = fits ? Math.floor(pieceBytes / imageBytes) : 1;
+  const most = fits ? rows : Math.max(1, Math.floor((rows * pieceBytes) / imageBytes));
+  const each = Math.ceil(rows / Math.ceil(rows / most));
   const rowPieces = Math.ceil(rows / each);
-  return { images: 1, rows: each, rowPieces, count: s.images * rowPieces };
+  const pieces = Math.ceil(s.images / images) * rowPieces;
+  return {
+    blocksPerTile,
+    blockTiles,
+    sourceBlocks,
+    tilesEach,
+    sourcesEach,
+    tapTasks,
+    images,
+    rows: each,
+    rowPieces,
+    pieces,
+  };
 }
 
 /** Scratch for partial sums: as large as the result, or none when one piece holds everything. */
-export function weightGradScratch(c: WeightGrad, { block: b }: TargetInfo): number {
+export function weightGradScratch(c: WeightGrad, target: TargetInfo): number {
   const { sizes: s } = c;
-  if (cutPieces(c, b).count === 1) return 0;
+  const b = target.block;
+  if (plan(c, target).pieces === 1) return 0;
   return 4 * Math.ceil(s.filters / b) * b * tapCount(s) * (s.channels / s.groups);
 }
 
 export function weightGradKernel(k: KernelBuilder, c: WeightGrad, target: TargetInfo, epilogue: Epilogue): Kernel {
   const { sizes: s } = c;
   const b = target.block;
-  const perBlock = b / k.lanes;
-  const pieces = cutPieces(c, b);
+  const cut = plan(c, target);
   const dy = k.param('dy', 'f32');
   const x = k.param('x', 'f32');
-  const scratch = pieces.count > 1 ? k.param('scratch', 'f32') : null;
+  const scratch = cut.pieces > 1 ? k.param('scratch', 'f32') : null;
   epilogue.params(k);
 
-  const summed = s.channels / s.groups;
   const resultBlocks = Math.ceil(s.filters / b);
   const blocksPerGroup = c.diagonal || c.depthwise ? resultBlocks : Math.ceil(s.filters / s.groups / b);
-  const blocksPerTile =
-    perBlock > 1 || c.diagonal || c.depthwise || (s.groups > 1 && blocksPerGroup % 2 === 1)
-      ? 1
-      : Math.min(2, resultBlocks);
-  const blockTiles = Math.ceil(resultBlocks / blocksPerTile);
-  const rest = resultBlocks % blocksPerTile;
-  const aligned = c.diagonal || c.depthwise;
-  const sourceBlocks = c.plainSource || aligned ? 1 : Math.ceil(summed / b);
+  const rest = resultBlocks % cut.blocksPerTile;
   const tapRows = s.depth.kernel * s.height.kernel;
-  // Rows of taps read the same pieces: a task takes them all, unless there would be too few tasks.
-  const tapTasks = blockTiles * sourceBlocks >= enoughTasks || c.depthwise ? 1 : tapRows;
+  const axes = [Math.ceil(cut.blockTiles / cut.tilesEach), Math.ceil(cut.sourceBlocks / cut.sourcesEach), cut.tapTasks];
 
-  k.tasks(blockTiles * sourceBlocks * tapTasks, (task) => {
-    const [tile, sourceBlock, tapTask] = unravel(k, task, [blockTiles, sourceBlocks, tapTasks]);
-    const block = tile.mul(blocksPerTile);
-    const work = (blocks: number) =>
-      k.loop(pieces.count, (number) => {
-        const rowOfTaps = (tapRow: I32) =>
-          sumPiece(k, c, target, { dy, x, scratch }, epilogue, pieces, {
-            task,
-            block,
-            blocks,
-            blocksPerGroup,
-            sourceBlock,
-            tapRow,
-            number,
-          });
-        if (tapTasks > 1) rowOfTaps(tapTask);
-        else k.loop(tapRows, rowOfTaps);
-      });
-    if (rest === 0) work(blocksPerTile);
-    else
-      k.if(
-        tile.lt(blockTiles - 1),
-        () => work(blocksPerTile),
-        () => work(rest),
-      );
+  k.tasks(axes[0] * axes[1] * axes[2], (task) => {
+    const [tiles, sources, tapTask] = unravel(k, task, axes);
+    k.loop(cut.pieces, (number) =>
+      k.loop(span(k, sources, cut.sourcesEach, cut.sourceBlocks), (sourceBlock) =>
+        k.loop(span(k, tiles, cut.tilesEach, cut.blockTiles), (tile) => {
+          const block = tile.mul(cut.blocksPerTile);
+          const work = (blocks: number) => {
+            const rowOfTaps = (tapRow: I32) => {
+              const piece = { task, block, blocks, blocksPerGroup, sourceBlock, tapRow, number };
+              sumPiece(k, c, target, { dy, x, scratch }, epilogue, cut, piece);
+            };
+            if (cut.tapTasks > 1) rowOfTaps(tapTask);
+            else k.loop(tapRows, rowOfTaps);
+          };
+          const whole = () => work(cut.blocksPerTile);
+          if (rest === 0) whole();
+          else k.if(tile.lt(cut.blockTiles - 1), whole, () => work(rest));
+        }),
+      ),
+    );
   });
   return k.finish(`${c.name}_${epilogue.key}`);
 }
@@ -138,7 +161,7 @@ function sumPiece(
   target: TargetInfo,
   p: Pointers,
   epilogue: Epilogue,
-  pieces: Pieces,
+  cut: Plan,
   piece: Piece,
 ): void {
   const { sizes: s } = c;
@@ -153,17 +176,17 @@ function sumPiece(
   const inRow = s.width.input * pixelStride;
   const outRow = s.width.output * b;
   const images =
-    pieces.images === 1
-      ? single(s.images === 1 ? k.i32(0) : pieces.rowPieces === 1 ? piece.number : piece.number.div(pieces.rowPieces))
-      : span(k, piece.number, pieces.images, s.images);
+    cut.images === 1
+      ? single(s.images === 1 ? k.i32(0) : cut.rowPieces === 1 ? piece.number : piece.number.div(cut.rowPieces))
+      : span(k, piece.number, cut.images, s.images);
   const deepChunks = s.depth.output > 1;
   const chunk =
-    pieces.rowPieces === 1
+    cut.rowPieces === 1
       ? null
       : span(
           k,
-          s.images === 1 ? piece.number : piece.number.rem(pieces.rowPieces),
-          pieces.rows,
+          s.images === 1 ? piece.number : piece.number.rem(cut.rowPieces),
+          cut.rows,
           deepChunks ? s.depth.output : s.height.output,
         );
   const tapDeep = s.depth.kernel === 1 ? k.i32(0) : piece.tapRow.div(s.height.kernel);
@@ -240,7 +263,7 @@ function sumPiece(
                 ),
                 total(t, i, n),
                 piece.number,
-                pieces.count,
+                cut.pieces,
                 (sum) => epilogue.emit(k, sum, coords),
               );
           });

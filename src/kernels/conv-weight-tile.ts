@@ -69,13 +69,13 @@ function groupSizes(tile: WeightTile, width: ConvAxis) {
   };
 }
 
-/** Cycles a group of pixels takes: bound by multipliers, by latency, by loads (two a cycle) or by instructions (six a cycle). */
+/** Cycles a group of pixels takes: bound by multipliers, by latency or by loads (two a cycle); each instruction costs a little besides. */
 function groupCost(tile: WeightTile, width: ConvAxis, target: TargetInfo): number {
   const { sums, dy, x } = groupSizes(tile, width);
   const room = target.registers - sums - dy;
   if (room < 1) return Number.POSITIVE_INFINITY;
   const stages = needsStages(target) ? Math.ceil(x / room) : 0;
-  return Math.max(sums / multipliers, latency, (dy + x) / 2, (sums + dy + 2 * x + 2 * stages) / 6);
+  return Math.max(sums / multipliers, latency, (dy + x) / 2) + (dy + 2 * x + 2 * stages) / 24;
 }
 
 export interface RowFacts {
