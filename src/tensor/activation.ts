@@ -16,7 +16,8 @@ export function relu(x: TensorLike): Tensor {
 
 /** min(max(x, 0), 6). */
 export function relu6(x: TensorLike): Tensor {
-  return new Tensor(ops.clamp(asTensor(x).node, { min: 0, max: 6 }));
+  // Not a clamp at 0: relu's slope there is 0, as PyTorch's, a clamp's would be 1.
+  return new Tensor(ops.clamp(ops.relu(asTensor(x).node), { max: 6 }));
 }
 
 /** x where positive, negativeSlope · x elsewhere. */

@@ -105,9 +105,15 @@ export function checkNotLost(node: Node, asked: string): void {
   );
 }
 
-/** Whether gradients that reach `node` would go on into a leaf, or into a past that is lost. */
-export function carriesGradient(node: Node): boolean {
-  return visitHistory([node], (n) => leafOf(n) !== null || lost.has(n));
+/** Where gradients that reach `node` would go: on to a leaf, into a past that is lost, or nowhere. */
+export function pastOf(node: Node): 'leaf' | 'lost' | 'none' {
+  let past: 'leaf' | 'lost' | 'none' = 'none';
+  visitHistory([node], (n) => {
+    if (lost.has(n)) past = 'lost';
+    else if (leafOf(n) !== null) past = 'leaf';
+    return past === 'lost';
+  });
+  return past;
 }
 
 /** Turns a node whose value lies in `storage` into a read of it, so that its inputs can be collected. */

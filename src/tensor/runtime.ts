@@ -12,7 +12,7 @@ import { buffer } from '../ops/source.js';
 import { allocate, type TypedArray } from '../util/dtype.js';
 import { ConfigError, ShapeError } from '../util/errors.js';
 import { formatShape, numel, sameShape } from '../util/shape.js';
-import { carriesGradient, isSource, registerLeaf, settle, staleRead } from './history.js';
+import { isSource, pastOf, registerLeaf, settle, staleRead } from './history.js';
 import type { Tensor } from './tensor.js';
 
 let current: Target | Promise<Target> | null = null;
@@ -203,9 +203,11 @@ async function runStep(tensors: readonly Tensor[]): Promise<void> {
     const target = await device();
     // First values come in a step of their own, so that the step behind them is the same graph as all later ones.
     if (initial.size > 0) await carryOut(target, [], initial);
-    if (roots.size > 0 || assigned.size > 0) await carryOut(target, [...roots.keys()], assigned);
+    const stepping = assigned.size > 0;
+    if (roots.size > 0 || stepping) await carryOut(target, [...roots.keys()], assigned);
     losses.clear();
     for (const [node, t] of roots) forgetPast(node, t);
+    if (stepping) dropUselessPasts();
   } finally {
     running = false;
   }
@@ -233,7 +235,6 @@ async function carryOut(target: Target, roots: Node[], pending: Map<Tensor, Node
     settle(value, storage);
     if (pending.get(t) === value) pending.delete(t);
   });
-  if (steps.length > 0) dropStalePasts();
 }
 
 /** @throws {ConfigError} when `node` needs a value that has been overwritten since it was recorded. */
@@ -269,13 +270,17 @@ function forgetPast(node: Node, tensor: Tensor): void {
   if (withPast.length > 256) withPast = withPast.filter((ref) => ref.deref() !== undefined);
 }
 
-/** After parameters were overwritten, pasts that read their old values are of no use any more, only a leak in training loops. */
-function dropStalePasts(): void {
+/**
+ * Between training steps a past is of use only if gradients could still flow through it to a leaf. One that reads overwritten parameters, or
+ * leads nowhere, would only grow from step to step.
+ */
+function dropUselessPasts(): void {
   withPast = withPast.filter((ref) => {
     const node = ref.deref();
     if (node === undefined) return false;
-    if (staleRead(node) === null) return true;
-    settle(node, node.realized!, carriesGradient(node));
+    const past = pastOf(node);
+    if (past === 'leaf' && staleRead(node) === null) return true;
+    settle(node, node.realized!, past !== 'none');
     return false;
   });
 }

@@ -15,7 +15,7 @@ import { backward } from './autograd.js';
 import * as convolution from './conv.js';
 import { tensor } from './creation.js';
 import * as elementwise from './elementwise.js';
-import { carriesGradient, gradEnabled, isSource, madeInNoGrad, registerLeaf } from './history.js';
+import { gradEnabled, isSource, madeInNoGrad, pastOf, registerLeaf } from './history.js';
 import * as indexing from './indexing.js';
 import * as linear from './linear.js';
 import * as movement from './movement.js';
@@ -169,7 +169,7 @@ export class Tensor {
   /** Whether gradients flow into this tensor: set on leaves, and for results true if they come from such a leaf. */
   get requiresGrad(): boolean {
     if (this.#wantsGrad || this.current.inputs.length === 0) return this.#wantsGrad;
-    return this.tracked && this.dtype === 'float32' && carriesGradient(this.current);
+    return this.tracked && this.dtype === 'float32' && pastOf(this.current) !== 'none';
   }
 
   set requiresGrad(flag: boolean) {
