@@ -23,7 +23,11 @@ export interface Ran {
   readonly assigned: TypedArray[];
 }
 
-export function runCompiled(roots: readonly Node[], assigns: readonly Assignment[] = [], target: TargetInfo = wasmTarget): Ran {
+export function runCompiled(
+  roots: readonly Node[],
+  assigns: readonly Assignment[] = [],
+  target: TargetInfo = wasmTarget,
+): Ran {
   const trace = traceRequest(roots, assigns, () => null);
   const step = compile(trace, target, () => null, 'test');
   const features = { relaxedSimd: relaxedSimd(), threads: false };
@@ -58,7 +62,11 @@ export function runCompiled(roots: readonly Node[], assigns: readonly Assignment
     const at = args.map((a) => ('arena' in a ? 64 + a.arena : addresses[a.slot - 1] + (a.offset ?? 0)));
     compiled.get(kernel)!(...at, 0, kernel.tasks);
   }
-  const read = (address: number, node: { shape: readonly number[]; dtype: Node['dtype'] }, elements: number): TypedArray => {
+  const read = (
+    address: number,
+    node: { shape: readonly number[]; dtype: Node['dtype'] },
+    elements: number,
+  ): TypedArray => {
     const data = allocate(node.dtype, elements);
     raw(data).set(bytes(address, data.byteLength));
     return data;

@@ -4,7 +4,7 @@
  */
 
 import { assembleProgram } from '../codegen/wasm/index.js';
-import { WasmDevice, type LoadedProgram, type WasmDeviceOptions } from '../devices/wasm/index.js';
+import { type LoadedProgram, WasmDevice, type WasmDeviceOptions } from '../devices/wasm/index.js';
 import { type Layout, layoutKey, physicalSize } from '../graph/layout.js';
 import type { Node } from '../graph/node.js';
 import type { TargetInfo } from '../graph/op.js';
@@ -14,7 +14,7 @@ import { allocate, type DType, dtypeBytes, type TypedArray } from '../util/dtype
 import { numel, type Shape } from '../util/shape.js';
 import { pack, unpack } from './pack.js';
 import { type CompiledStep, compile } from './pipeline.js';
-import { leafStorage, type Trace, traceRequest } from './trace.js';
+import { leafStorage, type Trace, traceKey, traceRequest } from './trace.js';
 
 /** Channels per block of a blocked layout: two vectors, so that a tile of 6 pixels fills the registers. */
 const block = 8;
@@ -36,7 +36,14 @@ export class CompiledTarget implements Target {
   private serial = 0;
 
   constructor(readonly device: WasmDevice) {
-    this.info = { name: 'wasm', lanes: device.lanes, registers: 15, block, fma: device.features.relaxedSimd, threads: device.threads };
+    this.info = {
+      name: 'wasm',
+      lanes: device.lanes,
+      registers: 15,
+      block,
+      fma: device.features.relaxedSimd,
+      threads: device.threads,
+    };
   }
 
   async realize(roots: readonly Node[], assigns: readonly Assignment[]): Promise<void> {
@@ -45,7 +52,8 @@ export class CompiledTarget implements Target {
     const trace = this.trace(wanted, assigns);
     const { step, loaded } = await this.stepFor(trace);
     const slots = new Int32Array(step.program.slots);
-    for (const { storage, layout } of step.resident) slots[storage + 1] = this.bring(trace.storages[storage], layout).address;
+    for (const { storage, layout } of step.resident)
+      slots[storage + 1] = this.bring(trace.storages[storage], layout).address;
     const values: TypedArray[] = [];
     await this.device.run(loaded, slots, {
       before: (arena) => {
@@ -89,12 +97,25 @@ export class CompiledTarget implements Target {
     const made = this.build(trace);
     this.steps.set(trace.key, made);
     made.catch(() => this.steps.delete(trace.key));
+    // From now on the storages lie as this step wants them: the same request will look different, and is still this step's.
+    made.then(({ step }) => this.steps.set(this.settledKey(trace, step), made)).catch(() => {});
     if (this.steps.size > mostSteps) this.steps.delete(this.steps.keys().next().value!);
     return made;
   }
 
+  /** The key the request will have once its storages have moved into device memory. */
+  private settledKey(trace: Trace, step: CompiledStep): string {
+    const layouts = new Map(step.resident.map(({ storage, layout }) => [trace.storages[storage], layout]));
+    return traceKey(trace, (s) => layouts.get(s) ?? this.blockOf(s)?.layout ?? null);
+  }
+
   private async build(trace: Trace): Promise<LoadedStep> {
-    const step = compile(trace, this.info, (i) => this.blockOf(trace.storages[i])?.layout ?? null, `step ${++this.serial}`);
+    const step = compile(
+      trace,
+      this.info,
+      (i) => this.blockOf(trace.storages[i])?.layout ?? null,
+      `step ${++this.serial}`,
+    );
     return { step, loaded: await this.device.load(assembleProgram(step.program, this.device.features)) };
   }
 

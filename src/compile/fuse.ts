@@ -13,7 +13,7 @@ import { topological } from '../graph/traverse.js';
 import { isContiguous, type View, viewOf } from '../graph/view.js';
 import { KernelBuilder, type Value } from '../ir/index.js';
 import { ConfigError, invariant } from '../util/errors.js';
-import { numel, sameShape, type Shape } from '../util/shape.js';
+import { numel, type Shape, sameShape } from '../util/shape.js';
 import { coordStrides } from './layout.js';
 import { inputOp, type StepGraph, uniform } from './simplify.js';
 
@@ -112,7 +112,8 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
   const stored = new Set<Node>();
   const demand = (node: Node, asWhole: boolean) => {
     const view = source(node);
-    if (asWhole && (!isContiguous(view) || view.offset !== 0 || uniform(view.base) !== null) && view.base !== node) copy(node);
+    if (asWhole && (!isContiguous(view) || view.offset !== 0 || uniform(view.base) !== null) && view.base !== node)
+      copy(node);
     stored.add(source(node).base);
   };
   for (const node of order) {
@@ -164,7 +165,16 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
   const groups: Group[] = [];
   const groupOf = new Map<Node, Group>();
   const open = (kind: GroupKind, anchors: Node[], domain: Shape, lowering: Lowering | null): Group => {
-    const group: Group = { index: groups.length, kind, anchors, domain, roots: [], stores: [], after: new Set(), lowering };
+    const group: Group = {
+      index: groups.length,
+      kind,
+      anchors,
+      domain,
+      roots: [],
+      stores: [],
+      after: new Set(),
+      lowering,
+    };
     groups.push(group);
     return group;
   };
@@ -235,7 +245,8 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
     for (let i = groups.length - 1; i >= 0; i--) {
       const g = groups[i];
       if (g.kind !== 'pointwise' || deps.has(g) || !sameShape(g.domain, node.shape) || copied.has(g.roots[0])) continue;
-      if (g.roots.some((r) => operands(r).some((o) => reads.includes(o) && sameShape(o.shape, node.shape))) && fits(g)) return g;
+      if (g.roots.some((r) => operands(r).some((o) => reads.includes(o) && sameShape(o.shape, node.shape))) && fits(g))
+        return g;
     }
     return null;
   }
@@ -296,7 +307,12 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
   for (const group of groups) {
     for (const n of [...group.anchors, ...group.roots]) if (external.has(n)) group.stores.push(n);
   }
-  return { groups: groups.filter((g) => g.stores.length > 0), groupOf, isStored: (n) => n.op === inputOp || external.has(n), source };
+  return {
+    groups: groups.filter((g) => g.stores.length > 0),
+    groupOf,
+    isStored: (n) => n.op === inputOp || external.has(n),
+    source,
+  };
 }
 
 /** True when a view is its base as it lies, axes of size 1 aside. */

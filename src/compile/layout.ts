@@ -35,11 +35,20 @@ export function ownStrides(shape: Shape, layout: Layout): number[] {
  * The strides of an operand along the coordinates of a structured kernel: neighbouring physical axes merged as `coords` says.
  * null when the operand does not walk a merged pair as one.
  */
-export function coordStrides(strides: readonly number[], shape: Shape, layout: Layout, coords: readonly number[]): number[] | null {
+export function coordStrides(
+  strides: readonly number[],
+  shape: Shape,
+  layout: Layout,
+  coords: readonly number[],
+): number[] | null {
   return mergeStrides(physicalStrides(strides, layout), physicalShape(shape, layout), coords);
 }
 
-export function mergeStrides(strides: readonly number[], sizes: readonly number[], coords: readonly number[]): number[] | null {
+export function mergeStrides(
+  strides: readonly number[],
+  sizes: readonly number[],
+  coords: readonly number[],
+): number[] | null {
   const out: number[] = [];
   let d = 0;
   for (const size of coords) {
@@ -72,7 +81,8 @@ export function canonical(shape: Shape, layout: Layout): Layout {
   const b = layout.blockAxis;
   // Axes in physical order, the blocked one twice: outer (unless it is a single block) and inner.
   const walk: number[] = [];
-  for (const axis of layout.order) if (shape[axis] !== 1 && !(axis === b && shape[axis] <= layout.block)) walk.push(axis);
+  for (const axis of layout.order)
+    if (shape[axis] !== 1 && !(axis === b && shape[axis] <= layout.block)) walk.push(axis);
   if (b >= 0 && shape[b] !== 1) {
     if (walk.includes(b)) {
       // outer and inner must be neighbours, in whole blocks unless nothing lies outside them
@@ -154,13 +164,22 @@ export function chooseLayouts(graph: StepGraph, fusion: Fusion, schedule: readon
       if (axes.includes(domain.blockAxis) && space[domain.blockAxis] % domain.block !== 0) domain = plain;
       domains.set(group, domain);
       settle(inner, domain, free, layouts);
-      for (const n of group.stores) layouts.set(n, n.shape.length === group.domain.length ? reducedLayout(space, domain, axes, group.domain) : plain);
+      for (const n of group.stores)
+        layouts.set(
+          n,
+          n.shape.length === group.domain.length ? reducedLayout(space, domain, axes, group.domain) : plain,
+        );
     } else {
       const moved = group.roots[0].op.facts.view !== undefined;
       const inner = moved ? [] : direct(group.roots, group.domain);
       const asked = group.stores.map((n) => demands.get(n)).find((l) => l !== undefined && l.order.length > 0);
       const kept = group.stores.map((n) => writes.get(n)).find((i) => i !== undefined && !free.has(i));
-      const domain = pick(inner, layouts, free) ?? (kept !== undefined ? layouts.get(kept)! : undefined) ?? asked ?? weightLayout(inner, demands, free) ?? plain;
+      const domain =
+        pick(inner, layouts, free) ??
+        (kept !== undefined ? layouts.get(kept)! : undefined) ??
+        asked ??
+        weightLayout(inner, demands, free) ??
+        plain;
       domains.set(group, domain);
       settle(inner, domain, free, layouts);
       for (const n of group.stores) layouts.set(n, canonical(n.shape, domain));
@@ -179,7 +198,11 @@ export function chooseLayouts(graph: StepGraph, fusion: Fusion, schedule: readon
 }
 
 /** The first layout among operands that is not plain. */
-function pick(operands: readonly Node[], layouts: ReadonlyMap<Node, Layout>, free: ReadonlySet<Node>): Layout | undefined {
+function pick(
+  operands: readonly Node[],
+  layouts: ReadonlyMap<Node, Layout>,
+  free: ReadonlySet<Node>,
+): Layout | undefined {
   for (const n of operands) {
     const l = layouts.get(n);
     if (!free.has(n) && l !== undefined && l.order.length > 0) return l;
@@ -188,7 +211,11 @@ function pick(operands: readonly Node[], layouts: ReadonlyMap<Node, Layout>, fre
 }
 
 /** Weights read by a structured kernel and updated elementwise: walk them the way the kernel wants them. */
-function weightLayout(operands: readonly Node[], demands: ReadonlyMap<Node, Layout>, free: ReadonlySet<Node>): Layout | undefined {
+function weightLayout(
+  operands: readonly Node[],
+  demands: ReadonlyMap<Node, Layout>,
+  free: ReadonlySet<Node>,
+): Layout | undefined {
   for (const n of operands) {
     const l = demands.get(n);
     if (free.has(n) && l !== undefined && l.order.length > 0) return l;

@@ -109,7 +109,9 @@ export function lower(
         outputs: [{ step: 0, to: { elem, strides: piece.to, offset: piece.toOffset } }],
       };
       const name = `relayout_${piece.sizes.join('x')}`;
-      const kernel = cached(`${targetKey}|${name}|${bodyKey(body)}`, () => pointwiseKernel(builder(), name, piece.sizes, body));
+      const kernel = cached(`${targetKey}|${name}|${bodyKey(body)}`, () =>
+        pointwiseKernel(builder(), name, piece.sizes, body),
+      );
       return {
         kernel,
         args: [
@@ -170,11 +172,18 @@ export function lower(
       else if (node.op.facts.view !== undefined) {
         const view = fusion.source(node);
         if (view.base !== node && inside.has(view.base) && isIdentity(view)) index = stepOf(view.base);
-        else if (uniform(view.base) !== null) index = add({ kind: 'constant', value: uniform(view.base)!, dtype: node.dtype });
+        else if (uniform(view.base) !== null)
+          index = add({ kind: 'constant', value: uniform(view.base)!, dtype: node.dtype });
         else index = read(node);
       } else if (node.op.facts.pointwise !== undefined && (inside.has(node) || !fusion.isStored(node))) {
         const inputs = node.inputs.map(stepOf);
-        index = add({ kind: 'apply', op: node.op.name, emit: node.op.facts.pointwise as never, attrs: node.attrs, args: inputs });
+        index = add({
+          kind: 'apply',
+          op: node.op.name,
+          emit: node.op.facts.pointwise as never,
+          attrs: node.attrs,
+          args: inputs,
+        });
       } else index = read(node);
       seen.set(node, index);
       return index;
@@ -208,7 +217,11 @@ export function lower(
       const elem = elemOf(node.dtype);
       made = {
         body: {
-          steps: [from === null ? { kind: 'constant', value: uniform(view.base)!, dtype: node.dtype } : { kind: 'load', operand: 0 }],
+          steps: [
+            from === null
+              ? { kind: 'constant', value: uniform(view.base)!, dtype: node.dtype }
+              : { kind: 'load', operand: 0 },
+          ],
           operands: from === null ? [] : [{ elem, strides: walk(view.strides, shape), offset: view.offset }],
           outputs: [{ step: 0, to: { elem, strides: own(), offset: 0 } }],
         },
@@ -221,8 +234,16 @@ export function lower(
       made = makeBody(group.roots, group.stores, new Set(group.roots), [], shape, layout, walk, own);
     }
     const name = `${copy ? 'copy' : short(bodyTitle(made.body)) || 'fill'}_${sizes.join('x')}`;
-    const kernel = cached(`${targetKey}|${name}|${bodyKey(made.body)}`, () => pointwiseKernel(builder(), name, sizes, made.body));
-    return { kernel, args: made.args, title: copy ? group.roots[0].op.name : bodyTitle(made.body), nodes: group.roots, macs: 0 };
+    const kernel = cached(`${targetKey}|${name}|${bodyKey(made.body)}`, () =>
+      pointwiseKernel(builder(), name, sizes, made.body),
+    );
+    return {
+      kernel,
+      args: made.args,
+      title: copy ? group.roots[0].op.name : bodyTitle(made.body),
+      nodes: group.roots,
+      macs: 0,
+    };
   };
 
   const reduction = (group: Group): PlannedLaunch => {
@@ -231,7 +252,10 @@ export function lower(
     const facts = group.anchors.map((a) => a.op.facts.reduction!);
     const axes = facts[0].axes(group.anchors[0].attrs);
     const sizes = physicalShape(space, layout);
-    const axisOf = layout.order.length === 0 ? space.map((_, i) => i) : [...layout.order, ...(layout.blockAxis >= 0 ? [layout.blockAxis] : [])];
+    const axisOf =
+      layout.order.length === 0
+        ? space.map((_, i) => i)
+        : [...layout.order, ...(layout.blockAxis >= 0 ? [layout.blockAxis] : [])];
     const reduced = axisOf.map((axis) => axes.includes(axis));
     const inputs = group.anchors.map((a) => a.inputs[0]);
     const before = makeBody(
@@ -282,7 +306,16 @@ export function lower(
       return full;
     };
     const inside = new Set([...group.anchors, ...group.roots]);
-    const after = makeBody([...group.roots], group.stores, inside, group.anchors, group.domain, layouts.of(group.stores[0]), walkOut, ownOut);
+    const after = makeBody(
+      [...group.roots],
+      group.stores,
+      inside,
+      group.anchors,
+      group.domain,
+      layouts.of(group.stores[0]),
+      walkOut,
+      ownOut,
+    );
     const accumulations: Accumulation[] = group.anchors.map((a, i) => ({
       init: a.dtype === 'float32' ? facts[i].init : Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, facts[i].init)),
       float: a.dtype === 'float32',
@@ -293,7 +326,9 @@ export function lower(
     const title = [bodyTitle(before.body), what, bodyTitle(after.body)].filter((s) => s !== '').join(' → ');
     const name = `${what}_${sizes.map((n, d) => (reduced[d] ? `(${n})` : n)).join('x')}`;
     const key = `${targetKey}|${name}|${what}|${bodyKey(accumulated)}|${bodyKey(after.body)}`;
-    const kernel = cached(key, () => reduceKernel(builder(), name, sizes, reduced, accumulated, accumulations, after.body));
+    const kernel = cached(key, () =>
+      reduceKernel(builder(), name, sizes, reduced, accumulated, accumulations, after.body),
+    );
     return { kernel, args: [...before.args, ...after.args], title, nodes: [...group.anchors, ...group.roots], macs: 0 };
   };
 
@@ -311,7 +346,9 @@ export function lower(
       const wanted = placeIn(n, layout);
       if (!written.has(wanted)) {
         written.add(wanted);
-        launches.push(...convert(n.shape, n, { ...base, layout: plain }, wanted).map((l) => retarget(l, base, offsetBytes)));
+        launches.push(
+          ...convert(n.shape, n, { ...base, layout: plain }, wanted).map((l) => retarget(l, base, offsetBytes)),
+        );
       }
       return { place: wanted, offsetBytes: 0, writes: false };
     });
@@ -333,7 +370,9 @@ export function lower(
       (lowering.scratchBytes ?? 0) > 0
         ? [{ place: { node: null, layout: plain, sizeBytes: lowering.scratchBytes! }, offsetBytes: 0, writes: true }]
         : [];
-    const kernel = cached(`${targetKey}|${lowering.key}|${bodyKey(body)}`, () => lowering.build(builder(), epilogueOf(body)));
+    const kernel = cached(`${targetKey}|${lowering.key}|${bodyKey(body)}`, () =>
+      lowering.build(builder(), epilogueOf(body)),
+    );
     const title = [lowering.key, bodyTitle(body)].filter((s) => s !== '').join(' → ');
     return {
       kernel,
@@ -346,7 +385,12 @@ export function lower(
 
   for (const group of order) {
     // Conversions are pushed while a launch is prepared, so they come before it.
-    const launch = group.kind === 'structured' ? structured(group) : group.kind === 'reduction' ? reduction(group) : pointwise(group);
+    const launch =
+      group.kind === 'structured'
+        ? structured(group)
+        : group.kind === 'reduction'
+          ? reduction(group)
+          : pointwise(group);
     launches.push(launch);
   }
   for (const node of plainResults) fetch(node, plain);

@@ -3,7 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { planMemory, roundUpBytes } from './memory.js';
 
 const lifetimes = fc.array(
-  fc.record({ sizeBytes: fc.integer({ min: 0, max: 5000 }), from: fc.integer({ min: 0, max: 20 }), span: fc.integer({ min: 0, max: 8 }) }),
+  fc.record({
+    sizeBytes: fc.integer({ min: 0, max: 5000 }),
+    from: fc.integer({ min: 0, max: 20 }),
+    span: fc.integer({ min: 0, max: 8 }),
+  }),
   { maxLength: 60 },
 );
 
@@ -18,7 +22,9 @@ describe('planMemory', () => {
           expect(offsets[i] + roundUpBytes(a.sizeBytes)).toBeLessThanOrEqual(totalBytes);
           values.forEach((b, j) => {
             if (i >= j || a.from > b.to || b.from > a.to) return;
-            const apart = offsets[i] + roundUpBytes(a.sizeBytes) <= offsets[j] || offsets[j] + roundUpBytes(b.sizeBytes) <= offsets[i];
+            const apart =
+              offsets[i] + roundUpBytes(a.sizeBytes) <= offsets[j] ||
+              offsets[j] + roundUpBytes(b.sizeBytes) <= offsets[i];
             expect(apart).toBe(true);
           });
         });

@@ -25,7 +25,9 @@ export function roundUpBytes(sizeBytes: number): number {
 
 export function planMemory(values: readonly Lifetime[]): MemoryPlan {
   const offsets = new Array<number>(values.length).fill(0);
-  const bySize = values.map((_, i) => i).sort((a, b) => values[b].sizeBytes - values[a].sizeBytes || values[a].from - values[b].from);
+  const bySize = values
+    .map((_, i) => i)
+    .sort((a, b) => values[b].sizeBytes - values[a].sizeBytes || values[a].from - values[b].from);
   const placed: { offset: number; end: number; from: number; to: number }[] = []; // sorted by offset
   let totalBytes = 0;
   for (const i of bySize) {

@@ -17,7 +17,7 @@ import { chooseLayouts } from './layout.js';
 import { type Lowered, lower, type Place, type PlannedLaunch } from './lower.js';
 import { type Lifetime, planMemory } from './memory.js';
 import { schedule } from './schedule.js';
-import { type InputAttrs, inputOp, simplify, type StepGraph } from './simplify.js';
+import { type InputAttrs, inputOp, type StepGraph, simplify } from './simplify.js';
 import { storeCopy } from './store-copy.js';
 import type { Trace } from './trace.js';
 
@@ -35,7 +35,12 @@ export interface CompiledStep {
   readonly assigned: readonly number[];
 }
 
-export function compile(trace: Trace, target: TargetInfo, residentLayout: (storage: number) => Layout | null, name: string): CompiledStep {
+export function compile(
+  trace: Trace,
+  target: TargetInfo,
+  residentLayout: (storage: number) => Layout | null,
+  name: string,
+): CompiledStep {
   const graph = simplify(trace, residentLayout);
   const fusion = fuse(graph, target);
   const { order, inPlace, copies } = schedule(graph, fusion);
@@ -104,7 +109,9 @@ export function compile(trace: Trace, target: TargetInfo, residentLayout: (stora
   return {
     program,
     launches,
-    staged: staged.filter((s) => offsets.has(s.place)).map((s) => ({ storage: s.storage, offset: offsets.get(s.place)! })),
+    staged: staged
+      .filter((s) => offsets.has(s.place))
+      .map((s) => ({ storage: s.storage, offset: offsets.get(s.place)! })),
     resident: [...touched].map((storage) => ({ storage, layout: storageLayout[storage] })),
     results: results.map((p) => ({ offset: offsets.get(p)! })),
     assigned: graph.assigns.map((a) => a.slot),

@@ -64,7 +64,8 @@ export function relayoutPieces(shape: Shape, from: Layout, to: Layout): Piece[] 
   }
   // Move the inner half of the result's block to the very end.
   if (to.blockAxis >= 0) {
-    const at = axes.indexOf(to.blockAxis) + axes.slice(0, axes.indexOf(to.blockAxis)).filter((a) => splits.has(a)).length + 1;
+    const at =
+      axes.indexOf(to.blockAxis) + axes.slice(0, axes.indexOf(to.blockAxis)).filter((a) => splits.has(a)).length + 1;
     for (const p of pieces) for (const list of [p.sizes, p.from, p.to]) list.push(list.splice(at, 1)[0]);
   }
   return pieces;

@@ -38,7 +38,13 @@ export interface StepGraph {
 export function simplify(trace: Trace, residentLayout: (slot: number) => Layout | null): StepGraph {
   const known = new Map<string, Node>();
   const inputs = trace.storages.map((s, slot) => {
-    const attrs: InputAttrs = { slot, shape: s.shape, dtype: s.dtype, persistent: s.persistent, layout: residentLayout(slot) };
+    const attrs: InputAttrs = {
+      slot,
+      shape: s.shape,
+      dtype: s.dtype,
+      persistent: s.persistent,
+      layout: residentLayout(slot),
+    };
     return new Node(inputOp, [], attrs, s.shape, s.dtype);
   });
   const copies = new Map<Node, Node>();
@@ -128,7 +134,12 @@ function foldConstant(node: Node): Node | null {
   const scalars = node.inputs.map((i, n) => ({
     shape: [],
     dtype: i.dtype,
-    data: i.dtype === 'float32' ? Float64Array.of(values[n]!) : i.dtype === 'int32' ? Int32Array.of(values[n]!) : Uint8Array.of(values[n]!),
+    data:
+      i.dtype === 'float32'
+        ? Float64Array.of(values[n]!)
+        : i.dtype === 'int32'
+          ? Int32Array.of(values[n]!)
+          : Uint8Array.of(values[n]!),
   }));
   const [value] = facts.reference(scalars, node.attrs, { shape: [], dtype: node.dtype });
   return constantLike(constantOp, value, node);

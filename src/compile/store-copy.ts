@@ -6,7 +6,14 @@ import { type ElemType, KernelBuilder } from '../ir/index.js';
 import { pointwiseKernel } from '../kernels/nest.js';
 import type { Place, PlannedLaunch } from './lower.js';
 
-export function storeCopy(target: TargetInfo, elem: ElemType, elements: number, node: Node, from: Place, to: Place): PlannedLaunch {
+export function storeCopy(
+  target: TargetInfo,
+  elem: ElemType,
+  elements: number,
+  node: Node,
+  from: Place,
+  to: Place,
+): PlannedLaunch {
   const walk = { elem, strides: [1], offset: 0 };
   const body = { steps: [{ kind: 'load', operand: 0 } as const], operands: [walk], outputs: [{ step: 0, to: walk }] };
   const k = new KernelBuilder({ lanes: target.lanes, registers: target.registers });

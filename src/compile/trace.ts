@@ -4,7 +4,7 @@
  */
 
 import { attrsKey } from '../graph/key.js';
-import { layoutKey, type Layout } from '../graph/layout.js';
+import { type Layout, layoutKey } from '../graph/layout.js';
 import type { AnyOp, Node } from '../graph/node.js';
 import { checkCurrent } from '../graph/stale.js';
 import type { Storage } from '../graph/storage.js';
@@ -20,6 +20,8 @@ export interface Trace {
   readonly leaves: ReadonlyMap<Node, number>;
   readonly roots: readonly Node[];
   readonly assigns: readonly { readonly storage: number; readonly value: Node }[];
+  /** Operations and how they hang together, without the storages' shapes and layouts. */
+  readonly structure: string;
   readonly key: string;
 }
 
@@ -36,10 +38,7 @@ export function traceRequest(
   assigns: readonly Assignment[],
   residentLayout: (storage: Storage) => Layout | null,
 ): Trace {
-  const order = topological(
-    [...roots, ...assigns.map((a) => a.value)],
-    (node) => leafStorage(node) !== null,
-  );
+  const order = topological([...roots, ...assigns.map((a) => a.value)], (node) => leafStorage(node) !== null);
   const index = new Map<Node, number>();
   const leaves = new Map<Node, number>();
   const storages: Storage[] = [];
@@ -53,17 +52,16 @@ export function traceRequest(
     }
     return slot;
   };
-  const parts: string[] = [];
+  const parts: string[] = []; // the structure; storages are described by `traceKey`
   for (let i = 0; i < order.length; i++) {
     const node = order[i];
     index.set(node, i);
     const storage = leafStorage(node);
     if (storage !== null) {
       if (node.realized === null) checkCurrent(node);
-      const known = slots.get(storage);
       const slot = slotOf(storage);
       leaves.set(node, slot);
-      parts.push(known === undefined ? `s${slot}${storageKey(storage, residentLayout)}` : `s${slot}`);
+      parts.push(`s${slot}`);
       continue;
     }
     let part = `${opId(node.op)}`;
@@ -73,13 +71,22 @@ export function traceRequest(
     parts.push(part);
   }
   const targets = assigns.map((a) => {
-    const known = slots.get(a.storage);
     const slot = slotOf(a.storage);
-    parts.push(`=${slot}:${index.get(a.value)}${known === undefined ? storageKey(a.storage, residentLayout) : ''}`);
+    parts.push(`=${slot}:${index.get(a.value)}`);
     return { storage: slot, value: a.value };
   });
   parts.push(`!${roots.map((r) => index.get(r)).join()}`);
-  return { order, storages, leaves, roots, assigns: targets, key: parts.join(';') };
+  const structure = parts.join(';');
+  const trace = { order, storages, leaves, roots, assigns: targets, structure };
+  return { ...trace, key: traceKey(trace, residentLayout) };
+}
+
+/** The key of a trace when persistent storages lie as `residentLayout` says. */
+export function traceKey(
+  trace: Pick<Trace, 'structure' | 'storages'>,
+  residentLayout: (storage: Storage) => Layout | null,
+): string {
+  return `${trace.structure}|${trace.storages.map((s) => storageKey(s, residentLayout)).join()}`;
 }
 
 function storageKey(s: Storage, residentLayout: (storage: Storage) => Layout | null): string {

@@ -5,7 +5,7 @@
 
 import { plain } from '../graph/layout.js';
 import type { Lowering } from '../graph/op.js';
-import { type F, type I32, type Int, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
+import type { F, I32, Int, KernelBuilder, Ptr, Value } from '../ir/index.js';
 import type { DType } from '../util/dtype.js';
 import { contiguousStrides, numel, type Shape } from '../util/shape.js';
 import { elemOf } from './fused.js';
@@ -100,7 +100,10 @@ export function cumsumLowering(shape: Shape, axis: number, reverse: boolean, dty
       const x = k.param('x', elem);
       epilogue.params(k);
       k.tasks(outer * inner, (task) => {
-        const start = task.div(inner).mul(size * inner).add(task.rem(inner));
+        const start = task
+          .div(inner)
+          .mul(size * inner)
+          .add(task.rem(inner));
         const sum = k.var(zero(k, dtype));
         k.loop(size, (i) => {
           const step = reverse ? i.neg().add(size - 1) : i;
@@ -132,13 +135,18 @@ export function sortLowering(shape: Shape, axis: number, descending: boolean, dt
       const scratch = k.param('scratch', 'i32');
       epilogue.params(k);
       k.tasks(lines, (task) => {
-        const start = task.div(inner).mul(size * inner).add(task.rem(inner));
+        const start = task
+          .div(inner)
+          .mul(size * inner)
+          .add(task.rem(inner));
         const buffers = [scratch.at(task.mul(2 * size)), scratch.at(task.mul(2 * size).add(size))];
         const value = (position: I32) => k.load(x, start.add(position.mul(inner)), 1);
         k.loop(size, (i) => k.store(buffers[0], i, i));
         let from = 0;
         for (let width = 1; width < size; width *= 2) {
-          mergeRuns(k, buffers[from], buffers[1 - from], size, width, (a, b) => keepsOrder(k, value(a), value(b), descending));
+          mergeRuns(k, buffers[from], buffers[1 - from], size, width, (a, b) =>
+            keepsOrder(k, value(a), value(b), descending),
+          );
           from = 1 - from;
         }
         k.loop(size, (i) => epilogue.emit(k, k.load(buffers[from], i, 1), [start.add(i.mul(inner))]));
@@ -149,7 +157,14 @@ export function sortLowering(shape: Shape, axis: number, descending: boolean, dt
 }
 
 /** Merges neighbouring runs of `width` from one line into another. `first(a, b)`: whether a may stay before b. */
-function mergeRuns(k: KernelBuilder, from: Ptr, to: Ptr, size: number, width: number, first: (a: I32, b: I32) => I32): void {
+function mergeRuns(
+  k: KernelBuilder,
+  from: Ptr,
+  to: Ptr,
+  size: number,
+  width: number,
+  first: (a: I32, b: I32) => I32,
+): void {
   k.loop({ from: 0, to: size, step: 2 * width }, (start) => {
     const middle = start.add(width).min(k.i32(size));
     const end = start.add(2 * width).min(k.i32(size));
@@ -209,4 +224,3 @@ function zero(k: KernelBuilder, dtype: DType): Value {
 function plus(a: Value, b: Value): Value {
   return (a as F).add(b as F);
 }
-

@@ -9,7 +9,12 @@ import { elemOf } from './fused.js';
 import { unravel } from './nest.js';
 
 /** `value` around x. Tasks are rows of the result: all its axes but the last. */
-export function padLowering(x: Shape, padding: readonly (readonly [number, number])[], value: number, dtype: DType): Lowering {
+export function padLowering(
+  x: Shape,
+  padding: readonly (readonly [number, number])[],
+  value: number,
+  dtype: DType,
+): Lowering {
   const out = x.map((n, d) => n + padding[d][0] + padding[d][1]);
   const last = x.length - 1;
   const rows = out.slice(0, last);
@@ -44,7 +49,9 @@ export function padLowering(x: Shape, padding: readonly (readonly [number, numbe
           () => {
             blank(0, before);
             const row = source.at(from);
-            stretch(k, width, wide, (i, w) => epilogue.emit(k, k.load(row, i, w), [affine(start).plus(before).plus(i)]));
+            stretch(k, width, wide, (i, w) =>
+              epilogue.emit(k, k.load(row, i, w), [affine(start).plus(before).plus(i)]),
+            );
             blank(before + width, out[last]);
           },
           () => blank(0, out[last]),
@@ -198,4 +205,3 @@ function stretch(k: KernelBuilder, n: number, wide: number, body: (i: I32 | numb
   if (n - whole > 8) k.loop({ from: whole, to: n }, (i) => body(i, 1));
   else for (let i = whole; i < n; i++) body(i, 1);
 }
-

@@ -22,13 +22,24 @@ function source(serial: number) {
     return ((bits ^ (bits >>> 15)) >>> 8) / 2 ** 24;
   };
   const float = (shape: Shape, lo = -2, hi = 2): Node =>
-    ops.buffer(new Storage(shape, 'float32', Float32Array.from({ length: numel(shape) }, () => lo + (hi - lo) * unit())));
+    ops.buffer(
+      new Storage(
+        shape,
+        'float32',
+        Float32Array.from({ length: numel(shape) }, () => lo + (hi - lo) * unit()),
+      ),
+    );
   const int = (shape: Shape, below: number, dtype: DType = 'int32'): Node => {
     const values = Array.from({ length: numel(shape) }, () => Math.floor(unit() * below));
     return ops.buffer(new Storage(shape, dtype, dtype === 'int32' ? Int32Array.from(values) : Uint8Array.from(values)));
   };
   const parameter = (shape: Shape): Storage =>
-    new Storage(shape, 'float32', Float32Array.from({ length: numel(shape) }, () => unit() - 0.5), true);
+    new Storage(
+      shape,
+      'float32',
+      Float32Array.from({ length: numel(shape) }, () => unit() - 0.5),
+      true,
+    );
   return { float, int, parameter };
 }
 
@@ -41,25 +52,71 @@ const algebra = { add: ops.add, zeros: (like: Node) => ops.constant(0, like.shap
 const grads = (loss: Node, ...wrt: Node[]) => gradient([loss], [ops.constant(1)], wrt, algebra);
 
 const cases: Case[] = [
-  ['elementwise on odd sizes', (s) => [ops.add(ops.mul(s.float([3, 5]), s.float([5])), 1), ops.exp(s.float([13])), ops.neg(s.float([1]))]],
+  [
+    'elementwise on odd sizes',
+    (s) => [ops.add(ops.mul(s.float([3, 5]), s.float([5])), 1), ops.exp(s.float([13])), ops.neg(s.float([1]))],
+  ],
   ['a scalar', (s) => [ops.mul(s.float([]), s.float([]))]],
-  ['broadcast both ways', (s) => [ops.sub(s.float([4, 1, 7]), s.float([3, 1])), ops.div(s.float([2, 1, 1, 9]), s.float([1, 5, 3, 1], 1, 2))]],
+  [
+    'broadcast both ways',
+    (s) => [ops.sub(s.float([4, 1, 7]), s.float([3, 1])), ops.div(s.float([2, 1, 1, 9]), s.float([1, 5, 3, 1], 1, 2))],
+  ],
   ['truth values', (s) => { const a = s.float([3, 11]); const b = s.float([3, 11]); return [ops.lt(a, b), ops.logicalAnd(ops.gt(a, 0), ops.ge(b, 0)), ops.where(ops.lt(a, b), a, b)]; }], // biome-ignore format: one line a case
   ['integers and pictures', (s) => { const p = s.int([2, 3, 5], 256, 'uint8'); return [ops.cast(p, 'float32'), ops.div(ops.sub(ops.cast(p, 'float32'), 33), 78), ops.add(s.int([7], 50), 3)]; }], // biome-ignore format: one line a case
   ['permute, slice, flip and reshape of them', (s) => { const x = s.float([4, 6, 5]); return [ops.permute(x, [2, 0, 1]), ops.reshape(ops.permute(x, [1, 0, 2]), [12, 10]), ops.slice(x, [1, 0, 2], [4, 6, 5], [2, 3, 1]), ops.add(ops.flip(x, [0, 2]), ops.flip(x, [1]))]; }], // biome-ignore format: one line a case
   ['pad and concat', (s) => { const x = s.float([3, 4, 5]); return [ops.pad(x, [[1, 0], [0, 2], [3, 1]], 9), ops.concat([x, s.float([3, 1, 5]), s.float([3, 7, 5])], 1), ops.concat([s.float([9000]), s.float([3])], 0), ops.concat([s.int([3], 5), s.int([6], 5)], 0)]; }], // biome-ignore format: one line a case
   ['reductions over each axis and all', (s) => { const x = s.float([5, 7, 9]); return [ops.sum(x), ops.sum(x, [0]), ops.sum(x, [1]), ops.sum(x, [2], true), ops.amax(x, [0, 2]), ops.amin(x, [1, 2]), ops.prod(s.float([4, 5], 0.5, 1.5), [0]), ops.mean(ops.mul(x, x))]; }], // biome-ignore format: one line a case
-  ['reductions of long rows and columns', (s) => [ops.sum(s.float([3, 1000]), [1]), ops.sum(s.float([1000, 3]), [0]), ops.sum(s.float([1000, 32]), [0]), ops.sum(s.float([20000]))]],
-  ['integer reductions', (s) => [ops.sum(s.int([4, 9], 100)), ops.sum(ops.gt(s.float([6, 7]), 0), [1]), ops.amax(s.int([4, 9], 100), [0])]],
+  [
+    'reductions of long rows and columns',
+    (s) => [
+      ops.sum(s.float([3, 1000]), [1]),
+      ops.sum(s.float([1000, 3]), [0]),
+      ops.sum(s.float([1000, 32]), [0]),
+      ops.sum(s.float([20000])),
+    ],
+  ],
+  [
+    'integer reductions',
+    (s) => [ops.sum(s.int([4, 9], 100)), ops.sum(ops.gt(s.float([6, 7]), 0), [1]), ops.amax(s.int([4, 9], 100), [0])],
+  ],
   ['argmax, argmin, any, all', (s) => { const x = s.float([4, 9]); return [ops.argmax(x, 1), ops.argmin(x, 0), ops.any(ops.gt(x, 1), [1]), ops.all(ops.gt(x, -1.5), [0])]; }], // biome-ignore format: one line a case
   ['softmax, log-softmax, logsumexp', (s) => { const x = s.float([5, 10], -20, 20); return [ops.softmax(x, 1), ops.logSoftmax(x, 1), ops.logsumexp(x, [0])]; }], // biome-ignore format: one line a case
-  ['gather, scatter-add, indexSelect, one-hot', (s) => [ops.gather(s.float([4, 6]), 1, s.int([4, 3], 6)), ops.scatterAdd(s.float([5, 4]), 0, s.int([7, 3], 5), s.float([7, 3])), ops.indexSelect(s.float([6, 5]), 0, s.int([9], 6)), ops.oneHot(s.int([7], 10), 10)]],
+  [
+    'gather, scatter-add, indexSelect, one-hot',
+    (s) => [
+      ops.gather(s.float([4, 6]), 1, s.int([4, 3], 6)),
+      ops.scatterAdd(s.float([5, 4]), 0, s.int([7, 3], 5), s.float([7, 3])),
+      ops.indexSelect(s.float([6, 5]), 0, s.int([9], 6)),
+      ops.oneHot(s.int([7], 10), 10),
+    ],
+  ],
   ['sort, topk and cumsum', (s) => { const x = s.float([3, 17]); return [...ops.topk(x, 5, 1), ops.sortIndices(x, 0, true), ops.sortIndices(s.int([40], 5), 0), ops.cumsum(x, 1), ops.cumsum(x, 0, true)]; }], // biome-ignore format: one line a case
   ['random bits and a dropout mask', () => { const b = ops.randomBits(key(), [3, 7]); return [b, ops.bitsToUniform(ops.randomBits(key(), [50])), ops.cast(ops.lt(ops.bitsToUniform(ops.randomBits(key(), [4, 9])), 0.3), 'float32')]; }], // biome-ignore format: one line a case
-  ['conv, bias and relu', (s) => [ops.max(ops.add(ops.conv(s.float([2, 3, 9, 8]), s.float([10, 3, 3, 3])), s.float([10, 1, 1])), 0)]],
-  ['conv 1-d and 3-d', (s) => [ops.conv(s.float([2, 5, 20]), s.float([7, 5, 3]), { padding: 1 }), ops.conv(s.float([1, 9, 5, 6, 7]), s.float([9, 9, 3, 3, 3]), { padding: 1, stride: 2 })]],
-  ['grouped, depthwise and dilated conv', (s) => [ops.conv(s.float([2, 8, 9, 9]), s.float([4, 4, 3, 3]), { groups: 2 }), ops.conv(s.float([2, 11, 9, 9]), s.float([11, 1, 3, 3]), { groups: 11, padding: 1, stride: 2 }), ops.conv(s.float([1, 6, 11, 11]), s.float([5, 6, 3, 3]), { dilation: 2 })]],
-  ['transposed conv', (s) => [ops.convTranspose(s.float([2, 6, 5, 5]), s.float([6, 4, 3, 3]), { stride: 2, padding: 1, outputPadding: 1 })],],
+  [
+    'conv, bias and relu',
+    (s) => [ops.max(ops.add(ops.conv(s.float([2, 3, 9, 8]), s.float([10, 3, 3, 3])), s.float([10, 1, 1])), 0)],
+  ],
+  [
+    'conv 1-d and 3-d',
+    (s) => [
+      ops.conv(s.float([2, 5, 20]), s.float([7, 5, 3]), { padding: 1 }),
+      ops.conv(s.float([1, 9, 5, 6, 7]), s.float([9, 9, 3, 3, 3]), { padding: 1, stride: 2 }),
+    ],
+  ],
+  [
+    'grouped, depthwise and dilated conv',
+    (s) => [
+      ops.conv(s.float([2, 8, 9, 9]), s.float([4, 4, 3, 3]), { groups: 2 }),
+      ops.conv(s.float([2, 11, 9, 9]), s.float([11, 1, 3, 3]), { groups: 11, padding: 1, stride: 2 }),
+      ops.conv(s.float([1, 6, 11, 11]), s.float([5, 6, 3, 3]), { dilation: 2 }),
+    ],
+  ],
+  [
+    'transposed conv',
+    (s) => [
+      ops.convTranspose(s.float([2, 6, 5, 5]), s.float([6, 4, 3, 3]), { stride: 2, padding: 1, outputPadding: 1 }),
+    ],
+  ],
   ['a blocked value read in many ways', (s) => { const y = ops.conv(s.float([2, 3, 6, 6]), s.float([12, 3, 3, 3])); return [y, ops.permute(y, [0, 2, 3, 1]), ops.sum(y, [1]), ops.sum(y), ops.sum(y, [2, 3]), ops.mean(y, [0, 2, 3], true), ops.slice(y, [0, 3, 0, 1], [2, 9, 4, 4], [1, 1, 1, 1]), ops.reshape(y, [2, 12 * 16]), ops.add(y, s.float([4])), ops.mul(y, s.float([2, 12, 1, 1]))]; }], // biome-ignore format: one line a case
   ['a residual block', (s) => { const x = s.float([2, 8, 7, 7]); const y = ops.max(ops.conv(x, s.float([8, 8, 3, 3]), { padding: 1 }), 0); return [ops.max(ops.add(ops.conv(y, s.float([8, 8, 3, 3]), { padding: 1 }), x), 0)]; }], // biome-ignore format: one line a case
   [
@@ -110,7 +167,10 @@ const cases: Case[] = [
       };
     },
   ],
-  ['constants as results', (s) => [ops.constant(3, [4]), ops.add(ops.constant(1, [2, 2]), ops.constant(2, [2, 2])), ops.mul(s.float([4]), 1)]],
+  [
+    'constants as results',
+    (s) => [ops.constant(3, [4]), ops.add(ops.constant(1, [2, 2]), ops.constant(2, [2, 2])), ops.mul(s.float([4]), 1)],
+  ],
   ['matmul, batched, transposed, with bias and relu', (s) => [ops.max(ops.add(ops.matmul(s.float([5, 70]), s.float([9, 70]), { transB: true }), s.float([9])), 0), ops.matmul(s.float([2, 3, 5, 7]), s.float([2, 3, 7, 6])), ops.matmul(s.float([2, 1, 5, 7]), s.float([3, 7, 6])), ops.matmul(s.float([40, 13]), s.float([40, 30]), { transA: true }), ops.matmul(s.float([7]), s.float([7, 5])), ops.matmul(s.float([3, 7]), s.float([7])), ops.matmul(s.float([9]), s.float([9]))]], // biome-ignore format: one line a case
   ['a linear layer trained with momentum', (s) => { const [w, b, m] = [s.parameter([13, 50]), s.parameter([13]), s.parameter([13, 50])]; const x = s.float([9, 50]); const y = ops.max(ops.add(ops.matmul(x, ops.buffer(w), { transB: true }), ops.buffer(b)), 0); const loss = ops.sum(ops.mul(y, y)); const [dw, db, dx] = grads(loss, y.inputs[0].inputs[0].inputs[1], ops.buffer(b), x); const v = ops.add(ops.mul(ops.buffer(m), 0.9), dw); return { roots: [loss, dx, db], assigns: [{ storage: m, value: v }, { storage: w, value: ops.sub(ops.buffer(w), ops.mul(v, 0.1)) }] }; }], // biome-ignore format: one line a case
 ];
