@@ -1,15 +1,24 @@
 /**
  * Depthwise convolution (one channel per group): forward and gradient by data. Lanes run over channels, so every operand is a plain
- * vector load and the kernel lives off the memory's speed.
+ * vector load and the kernel lives off the memory's speed. A tile is a run of pixels of one vector of channels; a step loads the columns that
+ * a few taps of one row need and adds them wherever they belong.
  *
  *   source, result  [N, C/b, D·H·W, b]     weights  [C/b, taps, b]
  */
 
 import type { Epilogue, TargetInfo } from '../graph/op.js';
-import { affine, type Kernel, type KernelBuilder, type Ptr, type VarF } from '../ir/index.js';
-import { tilePixels } from './conv-direct.js';
-import { type Columns, cutColumns, meets, type RowTaps, type RowWindow, type TileRun } from './conv-shape.js';
+import { affine, type I32, type Kernel, type KernelBuilder, type Ptr, type VarF, type VF } from '../ir/index.js';
+import {
+  type Columns,
+  type ColumnTap,
+  cutColumns,
+  meets,
+  type RowTaps,
+  type RowWindow,
+  type TileRun,
+} from './conv-shape.js';
 import { unravel } from './nest.js';
+import { inStages } from './stages.js';
 
 export interface Depthwise {
   readonly name: string;
@@ -32,8 +41,7 @@ export function depthwiseKernel(k: KernelBuilder, c: Depthwise, target: TargetIn
   epilogue.params(k);
   const b = target.block;
   const vectors = b / k.lanes;
-  const most = tilePixels(target, vectors);
-  k.budget({ vectors: most * vectors + vectors + 1 });
+  k.budget({ vectors: target.registers });
   const blocks = Math.ceil(c.channels / b);
   const rows = c.depth.rows * c.height.rows;
   const sourceRow = c.sourceWidth * b;
@@ -63,16 +71,27 @@ export function depthwiseKernel(k: KernelBuilder, c: Depthwise, target: TargetIn
       const lines = { taps: c.height.at(k, high), source: sourceRow, weights: c.columnTaps * b };
       const levels = c.depth.trivial ? [lines] : [planes, lines];
       for (const columns of c.columns) {
-        for (const run of columns.count === 0 ? [] : cutColumns(columns, most)) {
-          const tile = (start: number | Parameters<typeof affine>[0]) => {
-            const sums = Array.from({ length: run.pixels }, () => Array.from({ length: vectors }, () => k.zero()));
-            sumTile(k, b, source, weights, levels, columns, run, start, sums);
-            const pixel = affine(row.mul(c.resultWidth)).plus(affine(start).times(columns.step)).plus(columns.first);
-            sums.forEach((line, j) => {
-              line.forEach((sum, v) => {
+        for (const run of columns.count === 0 ? [] : cutColumns(columns, tilePixels(columns, target.registers))) {
+          const tile = (start: number | I32) => {
+            for (let v = 0; v < vectors; v++) {
+              const sums = Array.from({ length: run.pixels }, () => k.zero());
+              sumTile(
+                k,
+                target,
+                task,
+                source.at(v * k.lanes),
+                weights.at(v * k.lanes),
+                levels,
+                columns,
+                run,
+                start,
+                sums,
+              );
+              const pixel = affine(row.mul(c.resultWidth)).plus(affine(start).times(columns.step)).plus(columns.first);
+              sums.forEach((sum, j) => {
                 epilogue.emit(k, sum.value, [image, block, pixel.plus(j * columns.step), v * k.lanes]);
               });
-            });
+            }
           };
           if (run.repeat === 1) tile(run.start);
           else k.loop({ from: run.start, to: run.start + run.repeat * run.pixels, step: run.pixels }, tile);
@@ -90,17 +109,35 @@ interface Level {
   readonly weights: number;
 }
 
+/** Taps of a row that a step takes together. */
+const tapsEach = 3;
+
+/** Pixels of a tile: their sums, the columns of a step and its weights share the registers. */
+function tilePixels(c: Columns, registers: number): number {
+  const taps = c.taps.slice(0, tapsEach);
+  let most = 1;
+  while (most + 1 + taps.length + columnsOf(c, most + 1, taps).length <= registers) most++;
+  return most;
+}
+
+function columnsOf(c: Columns, pixels: number, taps: readonly ColumnTap[]): number[] {
+  const all = taps.flatMap((t) => Array.from({ length: pixels }, (_, j) => j * c.sourceStep + t.offset));
+  return [...new Set(all)];
+}
+
 function sumTile(
   k: KernelBuilder,
-  b: number,
+  target: TargetInfo,
+  task: I32,
   source: Ptr<'f32'>,
   weights: Ptr<'f32'>,
   levels: readonly Level[],
   columns: Columns,
   run: TileRun,
-  start: Parameters<typeof affine>[0],
-  sums: readonly VarF[][],
+  start: number | I32,
+  sums: readonly VarF[],
 ): void {
+  const b = target.block;
   const used = columns.taps
     .map((tap) => ({
       tap,
@@ -108,17 +145,29 @@ function sumTile(
     }))
     .filter((u) => u.pixels.length > 0);
   if (used.length === 0) return;
-  const leftmost = Math.min(...used.map((u) => u.pixels[0] * columns.sourceStep + u.tap.offset));
-  const walk = (level: readonly Level[], xp: Ptr<'f32'>, wp: Ptr<'f32'>) => {
-    if (level.length === 0) {
-      for (const { tap, pixels } of used) {
-        for (let v = 0; v < sums[0].length; v++) {
-          const weight = k.load(wp, tap.tap * b + v * k.lanes);
+  const column = (j: number, t: ColumnTap) => j * columns.sourceStep + t.offset;
+  const leftmost = Math.min(...used.map((u) => column(u.pixels[0], u.tap)));
+  const addLine = (xp: Ptr<'f32'>, wp: Ptr<'f32'>) => {
+    const steps: (() => void)[] = [];
+    for (let first = 0; first < used.length; first += tapsEach) {
+      steps.push(() => {
+        const loaded = new Map<number, VF>();
+        for (const { tap, pixels } of used.slice(first, first + tapsEach)) {
+          const weight = k.load(wp, tap.tap * b);
           for (const j of pixels) {
-            sums[j][v].fma(k.load(xp, (j * columns.sourceStep + tap.offset - leftmost) * b + v * k.lanes), weight);
+            const at = column(j, tap);
+            const value = loaded.get(at) ?? k.load(xp, (at - leftmost) * b);
+            loaded.set(at, value);
+            sums[j].fma(value, weight);
           }
         }
-      }
+      });
+    }
+    inStages(k, target, task, steps);
+  };
+  const walk = (level: readonly Level[], xp: Ptr<'f32'>, wp: Ptr<'f32'>) => {
+    if (level.length === 0) {
+      addLine(xp, wp);
       return;
     }
     const [{ taps, source: sourceStride, weights: weightStride }, ...inner] = level;
