@@ -141,6 +141,13 @@ export class Int extends Num {
   lane(i: number): Int {
     return this.unary('lane', i);
   }
+  /** x · 16 as a term of x, so that an element's size joins the factor. */
+  asTerm(): Term {
+    const { op, args } = this.expr;
+    if (op !== 'mul' || args[1].op !== 'const' || Math.abs(args[1].imm) > 2 ** 24)
+      return { value: this, coefficient: 1 };
+    return { value: new Int(this.k, args[0]), coefficient: args[1].imm };
+  }
 }
 
 /** float32, one or `lanes` of them. Comparisons with NaN are false, except `ne`. */
@@ -300,7 +307,7 @@ export class Affine {
 export function affine(x: Index): Affine {
   if (x instanceof Affine) return x;
   if (typeof x === 'number') return new Affine(x, []);
-  return x.expr.op === 'const' ? new Affine(x.expr.imm, []) : new Affine(0, [{ value: x, coefficient: 1 }]);
+  return x.expr.op === 'const' ? new Affine(x.expr.imm, []) : new Affine(0, [x.asTerm()]);
 }
 
 /** A byte address of elements `elem`. Immutable: `at` gives another one. */
