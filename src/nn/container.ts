@@ -11,10 +11,8 @@ export class Sequential extends Module {
   constructor(...modules: Module[] | [Readonly<Record<string, Module>>] | [readonly Module[]]) {
     super();
     const [first] = modules;
-    const entries =
-      modules.length === 1 && !(first instanceof Module)
-        ? Object.entries(first)
-        : modules.map((m, i) => [String(i), m] as const);
+    const named = modules.length === 1 && typeof first === 'object' && first !== null && !(first instanceof Module);
+    const entries = named ? Object.entries(first) : modules.map((m, i) => [String(i), m] as const);
     for (const [name, module] of entries) this.add(module as Module, name);
   }
 

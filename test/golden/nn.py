@@ -247,7 +247,7 @@ loss("crossEntropy", lambda x, t: F.cross_entropy(x, t, reduction="sum"), randn(
 pw = torch.tensor([1.0, 3.0, 0.5], dtype=torch.float64)
 loss("bceWithLogits", lambda x, t: F.binary_cross_entropy_with_logits(x, t, weight=pw, pos_weight=pw), randn(2, 3), rounded(torch.rand(2, 3)), {},
      {"weight": pw, "posWeight": pw})
-loss("bce", lambda x, t: F.binary_cross_entropy(x, t, pw), torch.tensor([[0.0, 1.0, 0.5]], dtype=torch.float64), torch.tensor([[0.0, 1.0, 0.25]], dtype=torch.float64), {}, {"weight": pw})
+loss("bce", lambda x, t: F.binary_cross_entropy(x, t, pw), torch.tensor([[0.01, 0.99, 0.5]], dtype=torch.float64), torch.tensor([[0.0, 1.0, 0.25]], dtype=torch.float64), {}, {"weight": pw})
 loss("klDiv", lambda x, t: F.kl_div(x, t, reduction="batchmean", log_target=True), randn(2, 3), randn(2, 3), {"reduction": "batchmean", "logTarget": True})
 loss("klDiv", lambda x, t: F.kl_div(x, t, reduction="batchmean"), randn(2, 3), torch.tensor([[0.0, 0.5, 0.5], [1, 0, 0]], dtype=torch.float64), {"reduction": "batchmean"})
 
