@@ -1,7 +1,7 @@
 /** Every loss with its options against PyTorch; data and script under test/golden. */
 
 import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { grad, realize, type Tensor, tensor, zeros } from '../tensor/index.js';
 import type { DType } from '../util/dtype.js';
 import * as nn from './index.js';
@@ -85,6 +85,22 @@ describe('losses', () => {
       expect(await module.forward(input, target).item()).toBe(await expected.item());
     const p = tensor([[0.2, 0.9, 0.5]]);
     expect(await new nn.BCELoss().forward(p, soft).item()).toBe(await losses.bce(p, soft).item());
+  });
+
+  it('warn once of a softmax before crossEntropy', () => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
+    const target = tensor([0], { dtype: 'int32' });
+    losses.crossEntropy(zeros([1, 3]), target);
+    losses.crossEntropy(zeros([1, 3]).logSoftmax(1), target);
+    expect(warn).not.toHaveBeenCalled();
+    losses.crossEntropy(new nn.Softmax(1).forward(zeros([1, 3])), target);
+    losses.crossEntropy(zeros([1, 3]).softmax(1), target);
+    expect(warn.mock.calls).toEqual([
+      [
+        'crossEntropy: the input is a softmax already. Pass the logits as they are: crossEntropy takes the softmax itself (or use logSoftmax with nll).',
+      ],
+    ]);
+    warn.mockRestore();
   });
 
   it('stay finite where a logarithm would not', async () => {

@@ -3,6 +3,9 @@
  * Classes are picked by comparing the target with 0 … C − 1, so a loss is elementwise work and sums only, and fuses into one or two kernels.
  */
 
+import { divOp, expOp } from '../ops/elementwise.js';
+import { expandOp } from '../ops/movement.js';
+import { sumOp } from '../ops/reduce.js';
 import { arange, type Tensor, where } from '../tensor/index.js';
 import { peekValue } from '../tensor/runtime.js';
 import { ConfigError, ShapeError } from '../util/errors.js';
@@ -51,6 +54,7 @@ export function crossEntropy(input: Tensor, target: Tensor, options: CrossEntrop
     throw new ConfigError(`crossEntropy: labelSmoothing must lie within 0 … 1; got ${labelSmoothing}`);
   }
   const axis = classAxis(input);
+  warnOfSoftmax(input);
   const classes = input.shape[axis];
   if (input.shape.length === 0)
     throw new ShapeError('crossEntropy: input needs a class axis: [N, C, …] or [C]; got []');
@@ -342,6 +346,21 @@ function pickClasses(op: string, logp: Tensor, target: Tensor, weight: Tensor | 
   const picked = where(hit, weights === null ? logp : logp.mul(weights), 0).sum(axis);
   const counted = weights === null ? valid.to('float32').sum() : where(hit, weights, 0).sum();
   return { picked, counted, valid };
+}
+
+let warned = false;
+
+/** Cross-entropy takes the softmax itself: one before it learns, but slowly and badly, and nothing else tells. */
+function warnOfSoftmax({ node }: Tensor): void {
+  if (warned || node.op !== divOp) return;
+  const [powers, below] = node.inputs;
+  const total = below.op === expandOp ? below.inputs[0] : below;
+  if (powers.op !== expOp || total.op !== sumOp || total.inputs[0] !== powers) return;
+  warned = true;
+  console.warn(
+    'crossEntropy: the input is a softmax already. Pass the logits as they are: crossEntropy takes the softmax itself ' +
+      '(or use logSoftmax with nll).',
+  );
 }
 
 /** Labels usually come from a loader and lie on the host: then a wrong one is named at once. */
