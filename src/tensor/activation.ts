@@ -2,7 +2,6 @@
 
 import type { Node } from '../graph/node.js';
 import * as ops from '../ops/elementwise.js';
-import { cast } from '../ops/elementwise.js';
 import { reshape } from '../ops/movement.js';
 import { logSoftmax as logSoftmaxOf, softmax as softmaxOf } from '../ops/reduce.js';
 import { ShapeError } from '../util/errors.js';
@@ -132,7 +131,7 @@ export function logSoftmax(x: TensorLike, axis: number): Tensor {
 }
 
 function float(x: TensorLike): Node {
-  return cast(asTensor(x).node, 'float32');
+  return ops.cast(asTensor(x).node, 'float32');
 }
 
 /** eˣ − 1 where x ≤ 0. The branch not taken must stay finite, or its gradient would be 0 · ∞. */

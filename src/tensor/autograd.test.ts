@@ -1,7 +1,22 @@
 /** Gradients as users ask for them: where they add up, where they stop, and what is refused. */
 
-import { describe, expect, it } from 'vitest';
-import { buffer, enableGrad, grad, noGrad, ones, Parameter, randn, realize, tensor, zeros } from './index.js';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { ReferenceTarget } from '../devices/reference/index.js';
+import {
+  buffer,
+  enableGrad,
+  grad,
+  noGrad,
+  ones,
+  Parameter,
+  randn,
+  realize,
+  setDevice,
+  tensor,
+  zeros,
+} from './index.js';
+
+beforeAll(() => setDevice(new ReferenceTarget()));
 
 describe('backward', () => {
   it('adds up in grad until it is set to null', async () => {

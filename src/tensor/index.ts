@@ -3,6 +3,7 @@
 export { backward, type GradOptions, grad } from './autograd.js';
 export type { ConvOptions, ConvTransposeOptions } from './conv.js';
 export * from './creation.js';
+export { type DeviceName, type DeviceOptions, deviceNames, type OpenedDevice, openDevice } from './device.js';
 export { maximum, minimum, where } from './elementwise.js';
 export * as F from './functional.js';
 export { enableGrad, gradEnabled, noGrad } from './history.js';
@@ -16,5 +17,5 @@ export { formatTensor, formatValues, type PrintOptions } from './print.js';
 export * from './random.js';
 export type { Axes, KeepDims, ValuesAndIndices, VarianceOptions } from './reduce.js';
 export type { InterpolateMode, InterpolateOptions } from './resize.js';
-export { device, realize, setDevice } from './runtime.js';
+export { assignOnlyIf, device, realize, setDevice } from './runtime.js';
 export { asTensor, type NestedArray, type Operand, Tensor, type TensorLike } from './tensor.js';

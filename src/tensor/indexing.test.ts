@@ -1,9 +1,12 @@
 /** Indexing, slicing and broadcasting against naive loops over nested arrays. */
 
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { ReferenceTarget } from '../devices/reference/index.js';
 import { contiguousStrides, numel, type Shape } from '../util/shape.js';
-import { arange, concat, type Index, type NestedArray, stack, tensor, zeros } from './index.js';
+import { arange, concat, type Index, type NestedArray, setDevice, stack, tensor, zeros } from './index.js';
+
+beforeAll(() => setDevice(new ReferenceTarget()));
 
 const shapes = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 4 });
 const bound = fc.option(fc.integer({ min: -7, max: 7 }), { nil: undefined });

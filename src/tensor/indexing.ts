@@ -6,7 +6,6 @@
 
 import type { Node } from '../graph/node.js';
 import * as elementwise from '../ops/elementwise.js';
-import { cast } from '../ops/elementwise.js';
 import * as ops from '../ops/indexing.js';
 import { expand, flip, reshape, slice as sliceOf } from '../ops/movement.js';
 import { axisOf } from '../ops/shape-error.js';
@@ -258,11 +257,11 @@ function pick(op: string, n: Node, lists: readonly { axis: number; index: Node }
 
 function indexNode(op: string, index: TensorLike): Node {
   const t = asTensor(index);
-  if (t.dtype === 'int32' || t.dtype === 'uint8') return cast(t.node, 'int32');
+  if (t.dtype === 'int32' || t.dtype === 'uint8') return elementwise.cast(t.node, 'int32');
   if (index instanceof Tensor) {
     throw new ConfigError(`${op}: positions must be int32 or uint8, not ${t.dtype}; convert them with .int()`);
   }
-  return cast(t.node, 'int32'); // a plain list of numbers
+  return elementwise.cast(t.node, 'int32'); // a plain list of numbers
 }
 
 function pair([values, indices]: readonly [Node, Node]): ValuesAndIndices {

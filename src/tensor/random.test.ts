@@ -1,7 +1,21 @@
 /** Random numbers: repeatable, independent of each other, with the right distribution. Bounds are 5 standard deviations of the statistic. */
 
-import { beforeEach, describe, expect, it } from 'vitest';
-import { bernoulli, Generator, manualSeed, multinomial, rand, randint, randn, randperm, tensor } from './index.js';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { ReferenceTarget } from '../devices/reference/index.js';
+import {
+  bernoulli,
+  Generator,
+  manualSeed,
+  multinomial,
+  rand,
+  randint,
+  randn,
+  randperm,
+  setDevice,
+  tensor,
+} from './index.js';
+
+beforeAll(() => setDevice(new ReferenceTarget()));
 
 beforeEach(() => void manualSeed(1));
 

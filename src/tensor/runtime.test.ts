@@ -5,7 +5,18 @@ import { ReferenceTarget } from '../devices/reference/index.js';
 import type { Node } from '../graph/node.js';
 import type { Assignment } from '../graph/target.js';
 import { topological } from '../graph/traverse.js';
-import { buffer, noGrad, Parameter, rand, realize, setDevice, type Tensor, tensor, zeros } from './index.js';
+import {
+  assignOnlyIf,
+  buffer,
+  noGrad,
+  Parameter,
+  rand,
+  realize,
+  setDevice,
+  type Tensor,
+  tensor,
+  zeros,
+} from './index.js';
 
 /** The reference, counting what it is asked for. */
 class Watched extends ReferenceTarget {
@@ -150,6 +161,29 @@ describe('assign', () => {
     w.assign(Float32Array.of(7));
     await step;
     expect(await w.item()).toBe(7);
+  });
+
+  it('of a failed step is not tried again, nor is its loss', async () => {
+    const w = new Parameter([3]);
+    const loss = descend(w);
+    target.fails = true;
+    await expect(realize()).rejects.toThrow('out of memory');
+    target.fails = false;
+    target.steps = [];
+    await rand([1]).data();
+    expect(target.steps).toMatchObject([{ roots: 1, assigns: 0 }]);
+    expect(await w.item()).toBe(3);
+    expect(await loss.item()).toBe(4);
+  });
+
+  it('takes effect only if a condition comes out true', async () => {
+    const w = new Parameter(rand([1]).mul(0).add(1));
+    for (const factor of [2, Number.NaN, 3]) {
+      w.assign(w.mul(factor));
+      assignOnlyIf(w.isNaN().any().logicalNot());
+      await realize();
+    }
+    expect(await w.item()).toBe(6);
   });
 
   it('is undone when the step fails', async () => {

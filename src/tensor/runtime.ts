@@ -7,7 +7,7 @@ import type { Node } from '../graph/node.js';
 import { checkCurrent } from '../graph/stale.js';
 import { Storage } from '../graph/storage.js';
 import type { Assignment, Target } from '../graph/target.js';
-import { cast, stopGradient } from '../ops/elementwise.js';
+import { cast, stopGradient, where } from '../ops/elementwise.js';
 import { buffer } from '../ops/source.js';
 import { allocate, type TypedArray } from '../util/dtype.js';
 import { ConfigError, ShapeError } from '../util/errors.js';
@@ -30,8 +30,8 @@ export async function device(): Promise<Target> {
 }
 
 async function defaultDevice(): Promise<Target> {
-  const { ReferenceTarget } = await import('../devices/reference/index.js');
-  return new ReferenceTarget();
+  const { openDevice } = await import('./device.js');
+  return (await openDevice()).target;
 }
 
 /** First values of storages that have none yet, and values assigned since: recorded, waiting for the next realisation. */
@@ -88,6 +88,14 @@ export function assign(tensor: Tensor, value: Tensor | TypedArray): void {
   stage(tensor, stopGradient(cast(value.current, tensor.dtype)));
 }
 
+/** Makes the pending assignments conditional: they take effect if `ok`, one bool, comes out true, else the old values stay. */
+export function assignOnlyIf(ok: Tensor): void {
+  for (const [tensor, value] of assigned) {
+    const old = initial.get(tensor) ?? buffer(tensor.storage!);
+    stage(tensor, stopGradient(where(ok.current, value, old)));
+  }
+}
+
 function writeHost(tensor: Tensor, data: TypedArray): void {
   const size = numel(tensor.shape);
   if (data.length !== size) {
@@ -129,6 +137,7 @@ export function makePersistent(tensor: Tensor): Storage {
   else if (source !== null) storage.write(source.read().slice());
   else {
     const first = stopGradient(node);
+    storage.defer(() => allocate(storage.dtype, numel(storage.shape))); // until the first value is computed
     initial.set(tensor, first);
     setCurrent(tensor, first);
     return storage;
@@ -192,12 +201,11 @@ async function runStep(tensors: readonly Tensor[]): Promise<void> {
     checkReads(t.current);
     roots.set(t.current, t);
   }
-  for (const t of losses)
+  for (const t of losses) {
     if (!isPending(t) && storageOf(t) === null && staleRead(t.current) === null) roots.set(t.current, t);
-  if (roots.size === 0 && initial.size === 0 && assigned.size === 0) {
-    losses.clear();
-    return;
   }
+  losses.clear();
+  if (roots.size === 0 && initial.size === 0 && assigned.size === 0) return;
   running = true;
   try {
     const target = await device();
@@ -205,7 +213,6 @@ async function runStep(tensors: readonly Tensor[]): Promise<void> {
     if (initial.size > 0) await carryOut(target, [], initial);
     const stepping = assigned.size > 0;
     if (roots.size > 0 || stepping) await carryOut(target, [...roots.keys()], assigned);
-    losses.clear();
     for (const [node, t] of roots) forgetPast(node, t);
     if (stepping) dropUselessPasts();
   } finally {

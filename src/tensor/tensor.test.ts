@@ -1,7 +1,10 @@
 /** What users see of a tensor: making, reading, printing, the calls of the tutorials. */
 
-import { describe, expect, it, vi } from 'vitest';
-import { arange, eye, F, full, linspace, ones, tensor, zeros } from './index.js';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { ReferenceTarget } from '../devices/reference/index.js';
+import { arange, eye, F, full, linspace, ones, setDevice, tensor, zeros } from './index.js';
+
+beforeAll(() => setDevice(new ReferenceTarget()));
 
 describe('the calls of the tutorials', () => {
   const picture = [
