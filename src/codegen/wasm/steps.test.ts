@@ -56,6 +56,28 @@ describe('the order of a tile', () => {
     ]);
   });
 
+  test('a step whose operands would not fit in that order is cut in the order of its author', () => {
+    const k = new KernelBuilder({ lanes: 4 });
+    const p = k.param('p', 'f32');
+    k.tasks(1, () => {
+      // Results are read in another order than operands come: the reverse of it would keep all six operands.
+      const sums = Array.from({ length: 12 }, () => k.zero());
+      k.loop(9, () => {
+        for (let i = 0; i < 6; i++) {
+          const x = k.broadcast(p, i);
+          sums[i].fma(x, x);
+          sums[i + 6].fma(x, 2);
+        }
+      });
+      for (const [i, v] of sums.entries()) k.store(p, 4 * i, v.value);
+    });
+    const crossed = k.finish('crossed');
+    const cuts = orderSteps(loopBody(crossed.body), analyse(crossed), readingOrder(crossed));
+    const loads = cuts.map(({ stmts }) => stmts.filter((s) => s.kind === 'let').length);
+    expect(loads).toEqual([3, 3]);
+    expect(cuts.map(({ cut }) => cut)).toEqual([true, false]);
+  });
+
   test('a tile too small to spill stays as written', () => {
     const small = tile(1, 2, 1, 4);
     const body = loopBody(small.body);

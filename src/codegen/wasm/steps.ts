@@ -6,11 +6,12 @@
  * naively, all loads come first and all FMAs last, and the tile spills. Two measures keep loads beside their FMAs:
  * - Within a step (each accumulator updated once) the FMAs are written in the reverse of the order in which the results
  *   are read at the end, which is the order in which V8 meets them, and each load just before its first use.
- * - A block of several steps is cut into basic blocks: all steps but the last stand in an `if` that always holds.
+ * - A block of several steps is cut into basic blocks: all steps but the last stand in an `if` that always holds. A step
+ *   whose operands would not fit the registers in that order is cut further, in the order of its author, so that those of
+ *   each piece do.
  * Engines that keep the written order (V8's Turboshaft) find loads and FMAs interleaved as they should be.
  */
-import type { Analysis, Expr, Kernel, Stmt, Variable } from '../../ir/index.js';
-import { isLeaf } from '../../ir/index.js';
+import { type Analysis, type Expr, isLeaf, isVector, type Kernel, type Stmt, type Variable } from '../../ir/index.js';
 
 /** Statements in the order to write them. Those of a step that is `cut` go into an `if` of their own. */
 export interface Piece {
@@ -25,6 +26,9 @@ type Accumulation = Extract<Stmt, { kind: 'set' }>;
 const SMALLEST_TILE = 4;
 
 const MOST_OFFSETS = 6;
+
+/** V8 keeps the sixteenth for itself. */
+const REGISTERS = 15;
 
 /** When each variable is read last, in statement order: at the end of a kernel, the order of its results. */
 export function readingOrder(kernel: Kernel): Int32Array {
@@ -105,93 +109,161 @@ interface Step {
 }
 
 /** Orders a run of `let`s and accumulations, or gives null where an accumulator is read on the way. */
-function orderRegion(region: readonly Stmt[], uses: Uint32Array, inline: Uint8Array, order: Int32Array): Step[] | null {
-  const lets = new Map<Expr, Let>();
-  const accumulators = new Set<Variable>();
-  const sets: Accumulation[][] = [];
-  let current = new Set<Variable>();
-  for (const stmt of region) {
-    if (stmt.kind === 'let') {
-      if (inline[stmt.value.id] === 0 && uses[stmt.value.id] > 0) lets.set(stmt.value, stmt);
-    } else if (stmt.kind === 'set') {
-      if (sets.length === 0 || current.has(stmt.variable)) {
-        current = new Set();
-        sets.push([]);
+function orderRegion(stmts: readonly Stmt[], uses: Uint32Array, inline: Uint8Array, order: Int32Array): Step[] | null {
+  const region = new Region(stmts, uses, inline);
+  if (region.readsAccumulators()) return null;
+  const room = REGISTERS - region.accumulators.size;
+  const pieces = region.steps.flatMap((step) => {
+    const backwards = step.toSorted((a, b) => order[b.variable.id] - order[a.variable.id]);
+    return divide(backwards, step, (stmt) => region.vectors(stmt), room);
+  });
+  return region.place(pieces);
+}
+
+/** A run of `let`s and accumulations, which may be written in any order that keeps definitions before uses. */
+class Region {
+  readonly accumulators = new Set<Variable>();
+  /** The accumulations, in lists that hold each accumulator once at most. */
+  readonly steps: Accumulation[][] = [];
+  private readonly lets = new Map<Expr, Let>(); // values of the region that have a local
+  private readonly needed = new Map<Expr, readonly Expr[]>(); // see `needs`
+
+  constructor(
+    stmts: readonly Stmt[],
+    private readonly uses: Uint32Array,
+    private readonly inline: Uint8Array,
+  ) {
+    let inStep = new Set<Variable>();
+    for (const stmt of stmts) {
+      if (stmt.kind === 'let') {
+        if (inline[stmt.value.id] === 0 && uses[stmt.value.id] > 0) this.lets.set(stmt.value, stmt);
+      } else if (stmt.kind === 'set') {
+        if (this.steps.length === 0 || inStep.has(stmt.variable)) {
+          inStep = new Set();
+          this.steps.push([]);
+        }
+        inStep.add(stmt.variable);
+        this.accumulators.add(stmt.variable);
+        this.steps[this.steps.length - 1].push(stmt);
       }
-      current.add(stmt.variable);
-      accumulators.add(stmt.variable);
-      sets[sets.length - 1].push(stmt);
     }
   }
 
-  let readsAccumulator = false;
-  const usedHere = new Map<Expr, number>();
-  /** The values with a local that `expr` needs, in order of evaluation. `own`: the accumulator it may read. */
-  const needs = (expr: Expr, own: Variable | null, out: Expr[]): void => {
-    for (const arg of expr.args) {
-      if (isLeaf(arg)) continue;
-      if (inline[arg.id] === 0) out.push(arg);
-      else if (arg.variable !== null && arg.variable !== own && accumulators.has(arg.variable)) readsAccumulator = true;
-      else needs(arg, own, out);
-    }
-  };
+  /** Whether anything but its own accumulation reads an accumulator: then the order matters. */
+  readsAccumulators(): boolean {
+    const reads = (expr: Expr, own: Variable | null): boolean => {
+      const { variable } = expr;
+      if (variable !== null && variable !== own && this.accumulators.has(variable)) return true;
+      return expr.args.some((arg) => !isLeaf(arg) && this.inline[arg.id] === 1 && reads(arg, own));
+    };
+    for (const value of this.lets.keys()) if (reads(value, null)) return true;
+    return this.steps.flat().some(({ value, variable }) => this.inline[value.id] === 0 || reads(value, variable));
+  }
 
-  const stepOf = new Map<Expr, number>(); // where a value is first needed
-  const shared = new Set<Expr>();
-  const inside: Stmt[][] = sets.map(() => []);
-  const require = (expr: Expr, step: number): void => {
-    const stmt = lets.get(expr);
-    if (stmt === undefined) return;
-    usedHere.set(expr, (usedHere.get(expr) ?? 0) + 1);
-    const first = stepOf.get(expr);
-    if (first !== undefined) {
-      if (first !== step) shared.add(expr);
-      return;
-    }
-    stepOf.set(expr, step);
-    if (expr.variable !== null && accumulators.has(expr.variable)) readsAccumulator = true;
-    const operands: Expr[] = [];
-    needs(expr, null, operands);
-    for (const operand of operands) require(operand, step);
-    inside[step].push(stmt);
-  };
+  /** The vectors of this region that an accumulation takes, directly or not. */
+  vectors(stmt: Accumulation): Set<Expr> {
+    const found = new Set<Expr>();
+    const visit = (expr: Expr): void => {
+      for (const operand of this.needs(expr)) {
+        if (found.has(operand)) continue;
+        if (isVector(operand.type)) found.add(operand);
+        visit(operand);
+      }
+    };
+    visit(stmt.value);
+    return found;
+  }
 
-  for (const [step, accumulations] of sets.entries()) {
-    accumulations.sort((a, b) => order[b.variable.id] - order[a.variable.id]);
-    for (const stmt of accumulations) {
+  /** Puts each value in the piece that needs it first, just before its first use, or before that piece if others need it too. */
+  place(pieces: readonly Accumulation[][]): Step[] {
+    const pieceOf = new Map<Expr, number>();
+    const usesHere = new Map<Expr, number>();
+    const shared = new Set<Expr>();
+    const inside: Stmt[][] = pieces.map(() => []);
+    const require = (expr: Expr, piece: number): void => {
+      for (const operand of this.needs(expr)) {
+        usesHere.set(operand, (usesHere.get(operand) ?? 0) + 1);
+        const first = pieceOf.get(operand);
+        if (first === undefined) {
+          pieceOf.set(operand, piece);
+          require(operand, piece);
+          inside[piece].push(this.lets.get(operand)!);
+        } else if (first !== piece) shared.add(operand);
+      }
+    };
+    for (const [piece, accumulations] of pieces.entries()) {
+      for (const stmt of accumulations) {
+        require(stmt.value, piece);
+        inside[piece].push(stmt);
+      }
+    }
+    for (const [expr, count] of usesHere) if (count < this.uses[expr.id]) shared.add(expr);
+    // What a value before the piece is made of must stand before it too. Sets grow while one walks them.
+    for (const expr of shared) for (const operand of this.needs(expr)) shared.add(operand);
+
+    const rest = [...this.lets.values()].filter(({ value }) => !pieceOf.has(value));
+    const isShared = (stmt: Stmt): boolean => stmt.kind === 'let' && shared.has(stmt.value);
+    return inside.map((stmts, piece) => ({
+      before: stmts.filter(isShared),
+      inside: stmts.filter((stmt) => !isShared(stmt)),
+      after: piece === inside.length - 1 ? rest : [],
+    }));
+  }
+
+  /** The values of this region with a local that `expr` takes, in order of evaluation. */
+  private needs(expr: Expr): readonly Expr[] {
+    let found = this.needed.get(expr);
+    if (found === undefined) {
       const operands: Expr[] = [];
-      // The statement's own value is inlined: walk from its `set`.
-      if (inline[stmt.value.id] === 0) return null;
-      needs(stmt.value, stmt.variable, operands);
-      for (const operand of operands) require(operand, step);
-      inside[step].push(stmt);
+      const visit = (e: Expr): void => {
+        for (const arg of e.args) {
+          if (this.inline[arg.id] === 1) visit(arg);
+          else if (this.lets.has(arg)) operands.push(arg);
+        }
+      };
+      visit(expr);
+      found = operands;
+      this.needed.set(expr, found);
     }
+    return found;
   }
-  const rest = [...lets.values()].filter((stmt) => !stepOf.has(stmt.value));
-  for (const { value } of rest) {
-    if (value.variable !== null && accumulators.has(value.variable)) readsAccumulator = true;
-    const operands: Expr[] = [];
-    needs(value, null, operands);
-    for (const operand of operands) if (stepOf.has(operand)) shared.add(operand);
+}
+
+/** The step in one piece if its operands fit `room` registers when written `backwards`, else in pieces whose operands do. */
+function divide(
+  backwards: Accumulation[],
+  step: readonly Accumulation[],
+  vectors: (stmt: Accumulation) => ReadonlySet<Expr>,
+  room: number,
+): Accumulation[][] {
+  if (mostLive(backwards, vectors) <= room) return [backwards];
+  const lastUse = new Map<Expr, number>();
+  for (const [i, stmt] of step.entries()) for (const v of vectors(stmt)) lastUse.set(v, i);
+  const pieces: Accumulation[][] = [[]];
+  let live = new Set<Expr>(); // what the piece needs, and what later ones still do of what was there before
+  for (const [i, stmt] of step.entries()) {
+    const fresh = [...vectors(stmt)].filter((v) => !live.has(v));
+    const piece = pieces[pieces.length - 1];
+    if (live.size + fresh.length > room && piece.length > 0) {
+      live = new Set([...live].filter((v) => lastUse.get(v)! >= i));
+      pieces.push([stmt]);
+    } else piece.push(stmt);
+    for (const v of fresh) live.add(v);
   }
-  if (readsAccumulator) return null;
+  // Where most pieces are single FMAs there are more operands than registers at any rate.
+  return pieces.length * 2 > step.length ? [backwards] : pieces;
+}
 
-  for (const [expr, count] of usedHere) if (count < uses[expr.id]) shared.add(expr);
-  const markOperands = (expr: Expr): void => {
-    const operands: Expr[] = [];
-    needs(expr, null, operands);
-    for (const operand of operands) {
-      if (shared.has(operand)) continue;
-      shared.add(operand);
-      markOperands(operand);
-    }
-  };
-  for (const expr of [...shared]) markOperands(expr);
-
-  const isShared = (stmt: Stmt): boolean => stmt.kind === 'let' && shared.has(stmt.value);
-  return inside.map((stmts, step) => ({
-    before: stmts.filter(isShared),
-    inside: stmts.filter((stmt) => !isShared(stmt)),
-    after: step === inside.length - 1 ? rest : [],
-  }));
+/** The most vectors that are needed at once if each is made just before its first use. */
+function mostLive(step: readonly Accumulation[], vectors: (stmt: Accumulation) => ReadonlySet<Expr>): number {
+  const lastUse = new Map<Expr, Accumulation>();
+  for (const stmt of step) for (const v of vectors(stmt)) lastUse.set(v, stmt);
+  const live = new Set<Expr>();
+  let most = 0;
+  for (const stmt of step) {
+    for (const v of vectors(stmt)) live.add(v);
+    most = Math.max(most, live.size);
+    for (const v of vectors(stmt)) if (lastUse.get(v) === stmt) live.delete(v);
+  }
+  return most;
 }
