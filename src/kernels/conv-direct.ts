@@ -12,7 +12,7 @@
  */
 
 import type { Epilogue, TargetInfo } from '../graph/op.js';
-import { affine, type I32, type Kernel, type KernelBuilder, type Ptr, type VarF, type VF } from '../ir/index.js';
+import { affine, type I32, type Kernel, type KernelBuilder, type Ptr, type VarF } from '../ir/index.js';
 import {
   type Columns,
   type ColumnTap,
@@ -23,7 +23,6 @@ import {
   type TileRun,
 } from './conv-shape.js';
 import { unravel } from './nest.js';
-import { broadcastAt, inStages, needsStages } from './stages.js';
 
 export interface Direct {
   readonly name: string;
@@ -88,7 +87,7 @@ export function directKernel(k: KernelBuilder, c: Direct, target: TargetInfo, ep
       share.rowGroups * share.rowsEach === rows ? from.add(share.rowsEach) : from.add(share.rowsEach).min(k.i32(rows));
     const work = (blocks: number) => {
       const first = tile.mul(blocksPerTile);
-      const each: BlockWork = { task, image, group, first, blocks, block: group.mul(c.blocks).add(first), unroll };
+      const each: BlockWork = { image, group, first, blocks, block: group.mul(c.blocks).add(first), unroll };
       k.loop({ from, to }, (row) => resultRow(k, c, target, x, w, epilogue, each, row));
     };
     if (rest === 0) work(blocksPerTile);
@@ -105,7 +104,6 @@ export function directKernel(k: KernelBuilder, c: Direct, target: TargetInfo, ep
 
 /** The result blocks a task makes: `blocks` of them from `first` of `group`, `block` of the whole result. */
 interface BlockWork {
-  readonly task: I32;
   readonly image: I32;
   readonly group: I32;
   readonly first: I32;
@@ -115,10 +113,8 @@ interface BlockWork {
 }
 
 /** Pixels whose sums, times `vectors`, fit the registers beside one row of weights and one broadcast. */
-export function tilePixels(target: TargetInfo, vectors: number): number {
-  // Where a stage's broadcasts are all made before they are used, three of them must fit: one at a time costs more branches than it saves.
-  const broadcasts = needsStages(target) ? 3 : 1;
-  return Math.floor((target.registers - vectors - broadcasts) / vectors);
+export function tilePixels(registers: number, vectors: number): number {
+  return Math.floor((registers - vectors - 1) / vectors);
 }
 
 function resultRow(
@@ -133,7 +129,7 @@ function resultRow(
 ): void {
   const b = target.block;
   const vectors = (work.blocks * b) / k.lanes;
-  const most = tilePixels(target, vectors);
+  const most = tilePixels(target.registers, vectors);
   k.budget({ vectors: most * vectors + vectors + 1 });
   const plane = c.depth.sourceRows * c.height.sourceRows * c.sourceWidth;
   const deep = c.depth.rows === 1 ? k.i32(0) : row.div(c.height.rows);
@@ -193,7 +189,6 @@ function sumTile(
 ): void {
   const b = target.block;
   const { unroll } = work;
-  const vectors = sums[0].length;
   const meeting = (j: number, t: ColumnTap) => run.interior || meets(columns, run.start + j, t);
   const pairs = columns.taps.map((tap) => ({ tap, pixels: sums.map((_, j) => j).filter((j) => meeting(j, tap)) }));
   const used = pairs.filter((p) => p.pixels.length > 0);
@@ -215,38 +210,26 @@ function sumTile(
   );
   const w0 = weights.at(firstTap * weightRow);
 
-  const spare = target.registers - sums.length * vectors - vectors;
-  const sources = new Set(sums[0].map((_, v) => c.vectorSource(v % perBlock))).size;
   const multiply = (xp: Ptr<'f32'>, wp: Ptr<'f32'>, channels: number) => {
-    const steps: (() => void)[] = [];
     for (const { tap, pixels } of used) {
       for (let i = 0; i < channels; i++) {
-        let line: VF[] = [];
-        const each = needsStages(target) ? Math.max(1, Math.floor(spare / sources)) : pixels.length;
-        for (let first = 0; first < pixels.length; first += each) {
-          steps.push(() => {
-            if (first === 0) {
-              line = sums[0].map((_, v) => {
-                const block = Math.floor(v / perBlock) * c.weightBlock + c.vectorWeight(v % perBlock);
-                return k.load(wp, (tap.tap - firstTap) * weightRow + i * b + block);
-              });
-            }
-            for (const j of pixels.slice(first, first + each)) {
-              const at = (column(j, tap) - leftmost) * pixelStride + i * channelStride;
-              let shared = -1;
-              let value = line[0];
-              line.forEach((weight, v) => {
-                const from = c.vectorSource(v % perBlock);
-                if (from !== shared) value = broadcastAt(k, target, xp, at + from);
-                shared = from;
-                sums[j][v].fma(value, weight);
-              });
-            }
+        const line = sums[0].map((_, v) => {
+          const block = Math.floor(v / perBlock) * c.weightBlock + c.vectorWeight(v % perBlock);
+          return k.load(wp, (tap.tap - firstTap) * weightRow + i * b + block);
+        });
+        for (const j of pixels) {
+          const at = (column(j, tap) - leftmost) * pixelStride + i * channelStride;
+          let shared = -1;
+          let value = line[0];
+          line.forEach((weight, v) => {
+            const from = c.vectorSource(v % perBlock);
+            if (from !== shared) value = k.broadcast(xp, at + from);
+            shared = from;
+            sums[j][v].fma(value, weight);
           });
         }
       }
     }
-    inStages(k, target, work.task, steps);
   };
   const walkTaps = (xp: Ptr<'f32'>, wp: Ptr<'f32'>, channels: number) => {
     const walk = (
@@ -306,7 +289,7 @@ function sumTile(
 
 /** Channels written out in the innermost body, so that all bodies together stay within the limit. */
 function channelUnroll(c: Direct, target: TargetInfo, vectors: number): number {
-  const each = unrolledPerChannel(c, tilePixels(target, vectors), vectors);
+  const each = unrolledPerChannel(c, tilePixels(target.registers, vectors), vectors);
   let unroll = c.plainSource ? c.summed : target.block;
   const bodies = c.summed > target.block && c.summed % target.block !== 0 ? 2 : 1;
   while (unroll > 1 && unroll * each * bodies > unrollLimit) unroll = Math.ceil(unroll / 2);
@@ -330,7 +313,7 @@ function unrolledPerChannel(c: Direct, most: number, vectors: number): number {
 /** True if the kernel's code stays of a sane size. */
 export function directFits(c: Direct, target: TargetInfo): boolean {
   const vectors = Math.max(2, target.block / target.lanes);
-  return unrolledPerChannel(c, tilePixels(target, vectors), vectors) <= 2 * unrollLimit;
+  return unrolledPerChannel(c, tilePixels(target.registers, vectors), vectors) <= 2 * unrollLimit;
 }
 
 function shareRows(c: Direct, target: TargetInfo, rows: number, blockTasks: number, channels: number): Share {

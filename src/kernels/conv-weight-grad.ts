@@ -122,7 +122,7 @@ export function weightGradKernel(k: KernelBuilder, c: WeightGrad, target: Target
           const block = tile.mul(cut.blocksPerTile);
           const work = (blocks: number) => {
             const rowOfTaps = (tapRow: I32) => {
-              const piece = { task, block, blocks, blocksPerGroup, sourceBlock, tapRow, number };
+              const piece = { block, blocks, blocksPerGroup, sourceBlock, tapRow, number };
               sumPiece(k, c, target, { dy, x, scratch }, epilogue, cut, piece);
             };
             if (cut.tapTasks > 1) rowOfTaps(tapTask);
@@ -145,7 +145,6 @@ interface Pointers {
 }
 
 interface Piece {
-  readonly task: I32;
   readonly block: I32;
   readonly blocks: number;
   readonly blocksPerGroup: number;
@@ -206,7 +205,6 @@ function sumPiece(
   const facts = {
     width: s.width,
     target,
-    task: piece.task,
     pixelStride,
     channelStride,
     outPlane,

@@ -4,9 +4,8 @@
  */
 
 import type { TargetInfo } from '../graph/op.js';
-import type { I32, KernelBuilder, Ptr, VarF, VF } from '../ir/index.js';
+import type { KernelBuilder, Ptr, VarF, VF } from '../ir/index.js';
 import type { ConvAxis } from './conv-shape.js';
-import { broadcastAt, inStages, needsStages } from './stages.js';
 
 /** Columns of taps × input channels × vectors of output channels; `sets` copies take turns where one is too few to hide the latency of a sum. */
 export interface WeightTile {
@@ -72,17 +71,13 @@ function groupSizes(tile: WeightTile, width: ConvAxis) {
 /** Cycles a group of pixels takes: bound by multipliers, by latency or by loads (two a cycle); each instruction costs a little besides. */
 function groupCost(tile: WeightTile, width: ConvAxis, target: TargetInfo): number {
   const { sums, dy, x } = groupSizes(tile, width);
-  const room = target.registers - sums - dy;
-  if (room < 1) return Number.POSITIVE_INFINITY;
-  const stages = needsStages(target) ? Math.ceil(x / room) : 0;
-  return Math.max(sums / multipliers, latency, (dy + x) / 2) + (dy + 2 * x + 2 * stages) / 24;
+  if (sums + dy + 1 > target.registers) return Number.POSITIVE_INFINITY;
+  return Math.max(sums / multipliers, latency, (dy + x) / 2) + (dy + x) / 16;
 }
 
 export interface RowFacts {
   readonly width: ConvAxis;
   readonly target: TargetInfo;
-  /** An int the engine does not know to be at least 0. */
-  readonly task: I32;
   readonly pixelStride: number;
   readonly channelStride: number;
   readonly outPlane: number;
@@ -110,67 +105,48 @@ export function addRow(
   const b = f.target.block;
   const perBlock = b / k.lanes;
 
-  /** Steps that add the pixels `from` … `to` of the pointed-to row, each with the taps it meets. */
+  /** Adds the pixels `from` … `to`, each with the taps it meets; dy points to pixel `shift` of its row, x to column `leftmost`. */
   const group = (
     dy: Ptr<'f32'>,
     x: Ptr<'f32'>,
-    from: number,
-    to: number,
-    shift: number,
-    leftmost: number,
+    [from, to]: readonly [number, number],
+    [shift, leftmost]: readonly [number, number],
     taps: (j: number) => number[],
   ) => {
-    const pixels = Array.from({ length: to - from }, (_, i) => from + i).filter((j) => taps(j).length > 0);
+    const lines = new Map<number, VF[]>();
     const wanted = new Map<number, { pixel: number; tap: number }[]>();
-    for (const j of pixels) {
+    for (let j = from; j < to; j++) {
       for (const t of taps(j)) {
         const column = j * stride + offsets[t];
         wanted.set(column, [...(wanted.get(column) ?? []), { pixel: j, tap: t }]);
-      }
-    }
-    const lines = new Map<number, VF[]>();
-    const loadLines = () => {
-      for (const j of pixels) {
+        if (lines.has(j)) continue;
         const line = tile.vectors.map((v) =>
           k.load(dy, (j - shift) * b + Math.floor(v / perBlock) * f.outPlane * b + (v % perBlock) * k.lanes),
         );
         lines.set(j, line);
       }
-    };
-    const { sums: live, dy: held } = groupSizes(tile, f.width);
-    const room = needsStages(f.target) ? Math.max(1, f.target.registers - live - held) : Number.POSITIVE_INFINITY;
-    const operands = [...wanted].flatMap(([column, uses]) =>
-      Array.from({ length: sums[0][0].length }, (_, i) => ({ column, uses, i })),
-    );
-    const steps: (() => void)[] = [];
-    for (let first = 0; first < operands.length; first += room) {
-      steps.push(() => {
-        if (first === 0) loadLines();
-        for (const { column, uses, i } of operands.slice(first, first + room)) {
-          const at = (column - leftmost) * f.pixelStride + i * f.channelStride;
-          let shared = -1;
-          let value: VF | null = null;
-          tile.vectors.forEach((v, n) => {
-            const from = f.depthwise ? v * k.lanes : f.vectorSource(v);
-            if (value === null || from !== shared) {
-              value = f.depthwise ? k.load(x, at + from) : broadcastAt(k, f.target, x, at + from);
-            }
-            shared = from;
-            for (const { pixel, tap } of uses)
-              sums[pixel % sums.length][tap][i][n].fma(value, (lines.get(pixel) as VF[])[n]);
-          });
-        }
-      });
     }
-    return steps;
+    for (const [column, uses] of wanted) {
+      for (let i = 0; i < sums[0][0].length; i++) {
+        const at = (column - leftmost) * f.pixelStride + i * f.channelStride;
+        let shared = -1;
+        let value: VF | null = null;
+        tile.vectors.forEach((v, n) => {
+          const from = f.depthwise ? v * k.lanes : f.vectorSource(v);
+          if (value === null || from !== shared) value = f.depthwise ? k.load(x, at + from) : k.broadcast(x, at + from);
+          shared = from;
+          for (const { pixel, tap } of uses) {
+            sums[pixel % sums.length][tap][i][n].fma(value, (lines.get(pixel) as VF[])[n]);
+          }
+        });
+      }
+    }
   };
 
   const size = sums.length;
   const met = (j: number) => all.filter((t) => meets(j, t));
   const written = (from: number, to: number) => {
-    const steps: (() => void)[] = [];
-    for (let j = from; j < to; j += size) steps.push(...group(dyRow, xRow, j, Math.min(to, j + size), 0, 0, met));
-    return steps;
+    for (let j = from; j < to; j += size) group(dyRow, xRow, [j, Math.min(to, j + size)], [0, 0], met);
   };
   let from = 0;
   while (from < output && met(from).length < all.length) from += size;
@@ -179,23 +155,21 @@ export function addRow(
   const groups = (to - from) / size;
   const turn = Math.max(1, Math.floor(4 / size));
   if (output <= unrolledGroups * size || groups < 2 * turn) {
-    inStages(k, f.target, f.task, written(0, output));
+    written(0, output);
     return;
   }
   const turns = Math.floor(groups / turn);
   to = from + turns * turn * size;
-  inStages(k, f.target, f.task, written(0, from));
+  written(0, from);
   const leftmost = Math.min(...offsets);
   const dy = k.ptrVar(dyRow.at(from * b));
   const x = k.ptrVar(xRow.at((from * stride + leftmost) * f.pixelStride));
   k.loop(turns, () => {
-    const steps: (() => void)[] = [];
     for (let g = 0; g < turn; g++) {
-      steps.push(...group(dy, x, from + g * size, from + (g + 1) * size, from, from * stride + leftmost, () => all));
+      group(dy, x, [from + g * size, from + (g + 1) * size], [from, from * stride + leftmost], () => all);
     }
-    inStages(k, f.target, f.task, steps);
     dy.advance(turn * size * b);
     x.advance(turn * size * stride * f.pixelStride);
   });
-  inStages(k, f.target, f.task, written(to, output));
+  written(to, output);
 }

@@ -265,7 +265,7 @@ function flattened(s: ConvSizes, target: TargetInfo): ConvSizes {
   const axes = [s.depth, s.height, s.width];
   if (axes.some((a) => a.kernel !== 1 || a.stride !== 1 || a.before !== 0 || a.output !== a.input)) return s;
   const pixels = inputPixels(s);
-  const most = tilePixels(target, 2);
+  const most = tilePixels(target.registers, 2);
   // What a row costs beside full tiles.
   const waste = (width: number) => (Math.ceil(width / most) * most) / width;
   let width = pixels;

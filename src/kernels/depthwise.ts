@@ -18,7 +18,6 @@ import {
   type TileRun,
 } from './conv-shape.js';
 import { unravel } from './nest.js';
-import { inStages } from './stages.js';
 
 export interface Depthwise {
   readonly name: string;
@@ -75,18 +74,7 @@ export function depthwiseKernel(k: KernelBuilder, c: Depthwise, target: TargetIn
           const tile = (start: number | I32) => {
             for (let v = 0; v < vectors; v++) {
               const sums = Array.from({ length: run.pixels }, () => k.zero());
-              sumTile(
-                k,
-                target,
-                task,
-                source.at(v * k.lanes),
-                weights.at(v * k.lanes),
-                levels,
-                columns,
-                run,
-                start,
-                sums,
-              );
+              sumTile(k, b, source.at(v * k.lanes), weights.at(v * k.lanes), levels, columns, run, start, sums);
               const pixel = affine(row.mul(c.resultWidth)).plus(affine(start).times(columns.step)).plus(columns.first);
               sums.forEach((sum, j) => {
                 epilogue.emit(k, sum.value, [image, block, pixel.plus(j * columns.step), v * k.lanes]);
@@ -127,8 +115,7 @@ function columnsOf(c: Columns, pixels: number, taps: readonly ColumnTap[]): numb
 
 function sumTile(
   k: KernelBuilder,
-  target: TargetInfo,
-  task: I32,
+  b: number,
   source: Ptr<'f32'>,
   weights: Ptr<'f32'>,
   levels: readonly Level[],
@@ -137,7 +124,6 @@ function sumTile(
   start: number | I32,
   sums: readonly VarF[],
 ): void {
-  const b = target.block;
   const used = columns.taps
     .map((tap) => ({
       tap,
@@ -148,22 +134,18 @@ function sumTile(
   const column = (j: number, t: ColumnTap) => j * columns.sourceStep + t.offset;
   const leftmost = Math.min(...used.map((u) => column(u.pixels[0], u.tap)));
   const addLine = (xp: Ptr<'f32'>, wp: Ptr<'f32'>) => {
-    const steps: (() => void)[] = [];
     for (let first = 0; first < used.length; first += tapsEach) {
-      steps.push(() => {
-        const loaded = new Map<number, VF>();
-        for (const { tap, pixels } of used.slice(first, first + tapsEach)) {
-          const weight = k.load(wp, tap.tap * b);
-          for (const j of pixels) {
-            const at = column(j, tap);
-            const value = loaded.get(at) ?? k.load(xp, (at - leftmost) * b);
-            loaded.set(at, value);
-            sums[j].fma(value, weight);
-          }
+      const loaded = new Map<number, VF>();
+      for (const { tap, pixels } of used.slice(first, first + tapsEach)) {
+        const weight = k.load(wp, tap.tap * b);
+        for (const j of pixels) {
+          const at = column(j, tap);
+          const value = loaded.get(at) ?? k.load(xp, (at - leftmost) * b);
+          loaded.set(at, value);
+          sums[j].fma(value, weight);
         }
-      });
+      }
     }
-    inStages(k, target, task, steps);
   };
   const walk = (level: readonly Level[], xp: Ptr<'f32'>, wp: Ptr<'f32'>) => {
     if (level.length === 0) {
