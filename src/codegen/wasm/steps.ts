@@ -51,8 +51,8 @@ export function readingOrder(kernel: Kernel): Int32Array {
 /** Whether the block itself, not one inside it, accumulates into a tile. */
 export function accumulates(stmts: readonly Stmt[]): boolean {
   let count = 0;
-  for (const stmt of stmts) if (isAccumulation(stmt)) count++;
-  return count >= SMALLEST_TILE;
+  for (const stmt of stmts) if (isAccumulation(stmt) && ++count === SMALLEST_TILE) return true;
+  return false;
 }
 
 /** The block's statements, rearranged. `uses` are the analysis' counts before anything of the block is written. */
@@ -97,9 +97,9 @@ function broadcastOffsets(stmts: readonly Stmt[]): number {
 
 /** v = op(… v …) on vectors of floats. */
 function isAccumulation(stmt: Stmt): stmt is Accumulation {
-  return (
-    stmt.kind === 'set' && stmt.variable.type === 'vf' && stmt.value.args.some((a) => a.variable === stmt.variable)
-  );
+  if (stmt.kind !== 'set' || stmt.variable.type !== 'vf') return false;
+  for (const arg of stmt.value.args) if (arg.variable === stmt.variable) return true;
+  return false;
 }
 
 interface Step {
@@ -161,17 +161,17 @@ class Region {
   }
 
   /** The vectors of this region that an accumulation takes, directly or not. */
-  vectors(stmt: Accumulation): Set<Expr> {
+  vectors(stmt: Accumulation): readonly Expr[] {
     const found = new Set<Expr>();
     const visit = (expr: Expr): void => {
       for (const operand of this.needs(expr)) {
         if (found.has(operand)) continue;
-        if (isVector(operand.type)) found.add(operand);
+        found.add(operand);
         visit(operand);
       }
     };
     visit(stmt.value);
-    return found;
+    return [...found].filter((expr) => isVector(expr.type));
   }
 
   /** Puts each value in the piece that needs it first, just before its first use, or before that piece if others need it too. */
@@ -233,18 +233,18 @@ class Region {
 function divide(
   backwards: Accumulation[],
   step: readonly Accumulation[],
-  vectors: (stmt: Accumulation) => ReadonlySet<Expr>,
+  vectors: (stmt: Accumulation) => readonly Expr[],
   room: number,
 ): Accumulation[][] {
-  if (mostLive(backwards, vectors) <= room) return [backwards];
-  const lastUse = new Map<Expr, number>();
-  for (const [i, stmt] of step.entries()) for (const v of vectors(stmt)) lastUse.set(v, i);
+  if (mostLive(backwards.map(vectors)) <= room) return [backwards];
+  const operands = step.map(vectors);
+  const lastUse = lastUses(operands);
   const pieces: Accumulation[][] = [[]];
   let live = new Set<Expr>(); // what the piece needs, and what later ones still do of what was there before
   for (const [i, stmt] of step.entries()) {
-    const fresh = [...vectors(stmt)].filter((v) => !live.has(v));
+    const fresh = new Set(operands[i].filter((v) => !live.has(v)));
     const piece = pieces[pieces.length - 1];
-    if (live.size + fresh.length > room && piece.length > 0) {
+    if (live.size + fresh.size > room && piece.length > 0) {
       live = new Set([...live].filter((v) => lastUse.get(v)! >= i));
       pieces.push([stmt]);
     } else piece.push(stmt);
@@ -255,15 +255,20 @@ function divide(
 }
 
 /** The most vectors that are needed at once if each is made just before its first use. */
-function mostLive(step: readonly Accumulation[], vectors: (stmt: Accumulation) => ReadonlySet<Expr>): number {
-  const lastUse = new Map<Expr, Accumulation>();
-  for (const stmt of step) for (const v of vectors(stmt)) lastUse.set(v, stmt);
+function mostLive(operands: readonly (readonly Expr[])[]): number {
+  const lastUse = lastUses(operands);
   const live = new Set<Expr>();
   let most = 0;
-  for (const stmt of step) {
-    for (const v of vectors(stmt)) live.add(v);
+  for (const [i, vectors] of operands.entries()) {
+    for (const v of vectors) live.add(v);
     most = Math.max(most, live.size);
-    for (const v of vectors(stmt)) if (lastUse.get(v) === stmt) live.delete(v);
+    for (const v of vectors) if (lastUse.get(v) === i) live.delete(v);
   }
   return most;
+}
+
+function lastUses(operands: readonly (readonly Expr[])[]): Map<Expr, number> {
+  const last = new Map<Expr, number>();
+  for (const [i, vectors] of operands.entries()) for (const v of vectors) last.set(v, i);
+  return last;
 }
