@@ -9,6 +9,7 @@
 import { type Node, scopeSuffix } from '../graph/node.js';
 import { defineOp, type NdArray, record } from '../graph/op.js';
 import { Storage } from '../graph/storage.js';
+import { poolGradLowerings, poolLowerings } from '../kernels/pool.js';
 import { ConfigError } from '../util/errors.js';
 import { formatShape, numel, type Shape, sameShape } from '../util/shape.js';
 import { div, mul } from './elementwise.js';
@@ -173,6 +174,7 @@ export const maxPoolOp = defineOp<Window>('maxPool', {
     });
     return y;
   },
+  lower: ({ inputs: [x], attrs }, target) => poolLowerings(x.shape, poolGeometry(x.shape, attrs), 'max', target),
   vjp: (dy, { inputs: [x], attrs }) => [maxPoolGrad(dy, x, attrs)],
 });
 
@@ -186,6 +188,7 @@ export const maxPoolIndicesOp = defineOp<Window>('maxPoolIndices', {
     });
     return y;
   },
+  lower: ({ inputs: [x], attrs }, target) => poolLowerings(x.shape, poolGeometry(x.shape, attrs), 'position', target),
 });
 
 export const maxPoolGradOp = defineOp<Window>('maxPoolGrad', {
@@ -200,6 +203,7 @@ export const maxPoolGradOp = defineOp<Window>('maxPoolGrad', {
     });
     return dx;
   },
+  lower: ({ inputs: [, x], attrs }, target) => poolGradLowerings(x.shape, poolGeometry(x.shape, attrs), 'max', target),
   // The place of the maximum does not move with x, but for ties: no gradient to x.
   vjp: (dz, { inputs: [, x], attrs }) => [maxPoolAt(dz, x, attrs), null],
 });
@@ -228,6 +232,7 @@ export const maxPoolAtOp = defineOp<Window>('maxPoolAt', {
     });
     return y;
   },
+  lower: ({ inputs: [, x], attrs }, target) => poolLowerings(x.shape, poolGeometry(x.shape, attrs), 'at', target),
   vjp: (dy, { inputs: [, x], attrs }) => [maxPoolGrad(dy, x, attrs), null],
 });
 
@@ -240,6 +245,7 @@ export const sumPoolOp = defineOp<Window>('sumPool', {
     });
     return y;
   },
+  lower: ({ inputs: [x], attrs }, target) => poolLowerings(x.shape, poolGeometry(x.shape, attrs), 'sum', target),
   vjp: (dy, { inputs: [x], attrs }) => [sumPoolGrad(dy, x.shape, attrs)],
 });
 
@@ -256,6 +262,7 @@ export const sumPoolGradOp = defineOp<SumPoolGradParams>('sumPoolGrad', {
     });
     return dx;
   },
+  lower: ({ attrs }, target) => poolGradLowerings(attrs.xShape, poolGeometry(attrs.xShape, attrs), 'all', target),
   vjp: (dz, { attrs: { xShape: _, ...w } }) => [record(sumPoolOp, [dz], w)],
 });
 

@@ -1,0 +1,139 @@
+/**
+ * The adjoint of looking through windows, gathered: each element of the input adds up the gradients of the windows that hold it — of all of
+ * them for sums, for maxima of those whose maximum it is, known by its position. So every element is written once, by one task.
+ */
+
+import { affine, type Float, type I32, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
+import {
+  combine,
+  eachOf,
+  indexValue,
+  type Planes,
+  type PoolWindow,
+  type Range,
+  wide,
+  windowsOver,
+} from './pool-shape.js';
+
+export interface Collect {
+  readonly window: PoolWindow;
+  readonly planes: Planes;
+  /** The plane of gradients. */
+  readonly dy: Ptr<'f32'>;
+  /** Positions of the maxima of windows `firstWindow` …, or null for sums. */
+  readonly positions: Ptr<'i32'> | null;
+  readonly firstWindow: I32;
+}
+
+/** Columns whose windows are written out have at most this many of them. */
+const writtenWindows = 4;
+
+/** Collects the elements of one row of the input; `done` takes pixel `iw` and its values, one per vector of the block. */
+export function collectRow(
+  k: KernelBuilder,
+  c: Collect,
+  id: I32,
+  ih: I32,
+  done: (iw: I32, values: readonly Value[]) => void,
+): void {
+  const { window: w } = c;
+  const deep = w.in[0] === 1 && w.out[0] === 1 ? { from: 0, count: 1 } : windowsOver(k, w, 0, id);
+  const high = windowsOver(k, w, 1, ih);
+  const row = id.mul(w.in[1]).add(ih).mul(w.in[2]);
+  const inside = columnsInside(w);
+  const pixel = (iw: I32, windows: readonly Range[]) =>
+    done(iw, collectPixel(k, c, [id, ih, iw], row.add(iw), windows));
+  const columns = (rows: readonly Range[]) => {
+    const edge = (iw: I32) => pixel(iw, [...rows, windowsOver(k, w, 2, iw)]);
+    if (inside === null) {
+      k.loop(w.in[2], edge);
+      return;
+    }
+    const { stride, padLo } = { stride: w.stride[2], padLo: w.padLo[2] };
+    k.loop({ from: 0, to: inside.from * stride - padLo }, edge);
+    k.loop({ from: inside.from, to: inside.to }, (last) => {
+      for (let r = 0; r < stride; r++) {
+        const count = windowsOfResidue(w, r);
+        pixel(last.mul(stride).add(r - padLo), [...rows, { from: last.sub(Math.max(0, count - 1)), count }]);
+      }
+    });
+    k.loop({ from: inside.to * stride - padLo, to: w.in[2] }, edge);
+  };
+  const counts = Math.ceil(w.kernel[1] / w.stride[1]);
+  const known = (count: number): void => {
+    if (w.dilation[1] !== 1 || count > Math.min(2, counts)) columns([deep, high]);
+    else
+      k.if(
+        high.count.eq(count),
+        () => columns([deep, { from: high.from, count }]),
+        () => known(count + 1),
+      );
+  };
+  known(1);
+}
+
+/** Windows over an inner input column whose distance from the start of its last window is `r`. */
+function windowsOfResidue(w: PoolWindow, r: number): number {
+  return Math.max(0, Math.ceil((w.kernel[2] - r) / w.stride[2]));
+}
+
+/** Last windows of the columns that have all their windows inside; null where columns are too various to be written out. */
+function columnsInside(w: PoolWindow): { from: number; to: number } | null {
+  const stride = w.stride[2];
+  const most = windowsOfResidue(w, 0);
+  if (w.dilation[2] !== 1 || stride > 4 || most > writtenWindows) return null;
+  const from = Math.max(most - 1, Math.ceil(w.padLo[2] / stride));
+  const to = Math.min(w.out[2], Math.floor((w.in[2] - stride + w.padLo[2]) / stride) + 1);
+  return from < to ? { from, to } : null;
+}
+
+function collectPixel(
+  k: KernelBuilder,
+  c: Collect,
+  at: readonly I32[],
+  place: I32,
+  windows: readonly Range[],
+): Value[] {
+  const { window: w, planes, positions } = c;
+  const { width, block } = planes;
+  const vectors = block / width;
+  const sums = Array.from({ length: vectors }, () => k.zero(width));
+  const mine = positions === null ? null : wide(k, place, width);
+  const steps = [w.out[1] * w.out[2], w.out[2], 1];
+  // Sums must leave out windows that step over the element; maxima find that out by themselves.
+  const stepsOver = positions === null ? [0, 1, 2].filter((axis) => w.dilation[axis] > 1) : [];
+  eachOf(k, windows[0], (od) => {
+    eachOf(k, windows[1], (oh) => {
+      eachOf(k, windows[2], (ow) => {
+        const o = [od, oh, ow];
+        const window = combine(o, steps);
+        const add = () => {
+          for (let v = 0; v < vectors; v++) {
+            let dy: Float = k.load(c.dy, window.times(block).plus(v * width), width);
+            if (positions !== null) {
+              const position = k.load(
+                positions,
+                window
+                  .plus(affine(c.firstWindow).times(-1))
+                  .times(block)
+                  .plus(v * width),
+                width,
+              );
+              dy = k.select(position.eq(mine!), dy, 0);
+            }
+            sums[v].addTo(dy);
+          }
+        };
+        let touches: I32 | null = null;
+        for (const axis of stepsOver) {
+          const start = indexValue(k, affine(o[axis]).times(w.stride[axis]));
+          const meets = at[axis].add(w.padLo[axis]).sub(start).rem(w.dilation[axis]).eq(0);
+          touches = touches === null ? meets : touches.and(meets);
+        }
+        if (touches === null) add();
+        else k.if(touches, add);
+      });
+    });
+  });
+  return sums.map((s) => s.value);
+}

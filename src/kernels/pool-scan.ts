@@ -1,0 +1,167 @@
+/**
+ * Looks through windows: their maximum, where it is, what another tensor holds there, or their sum. Taps are visited in row-major order;
+ * the first maximum wins and NaN counts as the maximum. Windows that lie inside the input have their taps written out, the others loop over
+ * the taps that remain.
+ */
+
+import type { Float, I32, Int, KernelBuilder, Ptr, Value, Var } from '../ir/index.js';
+import { affine } from '../ir/index.js';
+import {
+  allTaps,
+  combine,
+  eachOf,
+  indexValue,
+  neverClipped,
+  type Planes,
+  type PoolWindow,
+  type Range,
+  tapsInside,
+  wide,
+} from './pool-shape.js';
+
+/** max: the maximum (−∞ of nothing). position: its place in the plane (−1). at: what `other` holds there (0). sum: of all taps. */
+export type Looked = 'max' | 'position' | 'at' | 'sum';
+
+export interface Scan {
+  readonly window: PoolWindow;
+  readonly planes: Planes;
+  readonly looked: Looked;
+  /** The plane looked through, and for 'at' the plane read. */
+  readonly x: Ptr<'f32'>;
+  readonly other: Ptr<'f32'> | null;
+}
+
+/** More taps than this are looped over. */
+const writtenTaps = 32;
+
+/** Scans the windows of one row of the output; `done` takes window `ow` and its values, one per vector of the block. */
+export function scanRow(
+  k: KernelBuilder,
+  s: Scan,
+  od: I32,
+  oh: I32,
+  done: (ow: I32, values: readonly Value[]) => void,
+): void {
+  const { window: w } = s;
+  const [kd, kh, kw] = w.kernel;
+  const writtenRows = kd * kh * kw <= writtenTaps;
+  const writtenColumns = kw <= writtenTaps / 2;
+  const rowsOf = [od, oh].map((o, axis) => (neverClipped(w, axis) ? null : tapsInside(k, w, axis, o)));
+  const whole = [allTaps(k, kd, writtenRows), allTaps(k, kh, writtenRows)];
+  const partial = rowsOf.map((r, axis) => r ?? whole[axis]);
+  const origin = indexValue(
+    k,
+    combine([od, oh], [w.stride[0] * w.in[1] * w.in[2], w.stride[1] * w.in[2]]).plus(
+      -((w.padLo[0] * w.in[1] + w.padLo[1]) * w.in[2] + w.padLo[2]),
+    ),
+  );
+
+  const inside = columnsInside(w);
+  const columns = (rows: readonly Range[]) => {
+    const edge = (ow: I32) => done(ow, scanWindow(k, s, origin, ow, [...rows, tapsInside(k, w, 2, ow)]));
+    const interior = (ow: I32) => done(ow, scanWindow(k, s, origin, ow, [...rows, allTaps(k, kw, writtenColumns)]));
+    k.loop({ from: 0, to: inside.from }, edge);
+    k.loop({ from: inside.from, to: inside.to }, interior);
+    k.loop({ from: inside.to, to: w.out[2] }, edge);
+  };
+  let complete: I32 | null = null;
+  rowsOf.forEach((r, axis) => {
+    if (r === null) return;
+    const all = r.count.eq(w.kernel[axis]);
+    complete = complete === null ? all : complete.and(all);
+  });
+  if (complete === null || !writtenRows) columns(complete === null ? whole : partial);
+  else
+    k.if(
+      complete,
+      () => columns(whole),
+      () => columns(partial),
+    );
+}
+
+/** Windows of a row all of whose columns lie inside. */
+function columnsInside(w: PoolWindow): { from: number; to: number } {
+  const span = (w.kernel[2] - 1) * w.dilation[2];
+  const from = Math.min(w.out[2], Math.ceil(w.padLo[2] / w.stride[2]));
+  const to = Math.floor((w.in[2] - 1 - span + w.padLo[2]) / w.stride[2]) + 1;
+  return { from, to: Math.max(from, Math.min(w.out[2], to)) };
+}
+
+/** A tap: `shift` pixels behind one at `place` that is inside the plane. Shifts are known now and go into the instructions. */
+interface Tap {
+  readonly place: I32;
+  readonly places: Int | null;
+  readonly shift: number;
+}
+
+function scanWindow(k: KernelBuilder, s: Scan, rowOrigin: I32, ow: I32, taps: readonly Range[]): Value[] {
+  const { looked } = s;
+  const { width, block } = s.planes;
+  const choosing = looked === 'position' || looked === 'at';
+  // Written out, it is known now which tap is the first.
+  const begins = taps.every((r) => typeof r.count === 'number');
+  const fresh = begins || !choosing ? null : k.var(k.int(width === 1 ? 1 : -1, width));
+  const best: Var<Float>[] = [];
+  const chosen: Var<Value>[] = [];
+  const load = (p: Ptr<'f32'>, t: Tap, v: number) =>
+    k.load(p.at(affine(t.place).times(block)), t.shift * block + v * width, width);
+  const found = (t: Tap, v: number): Value => (looked === 'position' ? t.places!.add(t.shift) : load(s.other!, t, v));
+  const take = (t: Tap, v: number) => {
+    const value = load(s.x, t, v);
+    const before = best[v].value;
+    if (looked === 'max') best[v].set(before.max(value));
+    else if (looked === 'sum') best[v].addTo(value);
+    else {
+      let better: Int = value.le(before).not().and(before.eq(before));
+      if (fresh !== null) better = better.or(fresh.value);
+      best[v].set(k.select(better, value, before));
+      chosen[v].set(k.select(better, found(t, v), chosen[v].value));
+    }
+  };
+  const begin = (v: number, value: Float, at: () => Value) => {
+    best[v] = k.var(value);
+    if (choosing) chosen[v] = k.var(at());
+  };
+
+  const vectors = Array.from({ length: block / width }, (_, v) => v);
+  if (!begins) {
+    const nothing = k.f32(looked === 'sum' ? 0 : Number.NEGATIVE_INFINITY, width);
+    for (const v of vectors) begin(v, nothing, () => (looked === 'position' ? k.int(-1, width) : k.f32(0, width)));
+  }
+  let first = begins;
+  eachTap(k, s, rowOrigin.add(ow.mul(s.window.stride[2])), taps, (tap) => {
+    for (const v of vectors) {
+      if (first) begin(v, load(s.x, tap, v), () => found(tap, v));
+      else take(tap, v);
+    }
+    first = false;
+    fresh?.set(k.int(0, width));
+  });
+  return vectors.map((v) => (choosing ? chosen : best)[v].value);
+}
+
+/** Visits taps in row-major order. Places are sums at run time wherever a static part of them alone could point before the plane. */
+function eachTap(k: KernelBuilder, s: Scan, origin: I32, taps: readonly Range[], visit: (tap: Tap) => void): void {
+  const { window: w, planes, looked } = s;
+  const steps = [w.dilation[0] * w.in[1] * w.in[2], w.dilation[1] * w.in[2], w.dilation[2]];
+  const [rowsWritten, columnsWritten] = [taps.slice(0, 2), taps.slice(2)].map((axes) =>
+    axes.every((r) => typeof r.count === 'number'),
+  );
+  const tapAt = (place: I32): Tap => ({
+    place,
+    places: looked === 'position' ? wide(k, place, planes.width) : null,
+    shift: 0,
+  });
+  const start = rowsWritten && columnsWritten ? tapAt(origin) : null;
+  eachOf(k, taps[0], (td) => {
+    eachOf(k, taps[1], (th) => {
+      const row = combine([td, th], steps);
+      const inRow = start === null && columnsWritten ? tapAt(origin.add(indexValue(k, row))) : null;
+      eachOf(k, taps[2], (tw) => {
+        if (start !== null) visit({ ...start, shift: row.constant + (tw as number) * steps[2] });
+        else if (inRow !== null) visit({ ...inRow, shift: (tw as number) * steps[2] });
+        else visit(tapAt(origin.add(indexValue(k, row.plus(affine(tw).times(steps[2]))))));
+      });
+    });
+  });
+}

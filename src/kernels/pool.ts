@@ -1,0 +1,186 @@
+/**
+ * Pooling over windows of one to three spatial axes, on planes of pixels: blocks of channels side by side, or single channels of a plain
+ * tensor where there are too few to fill half a block.
+ *
+ *   forward   a task scans the windows of some rows (`pool-scan.ts`)
+ *   adjoint   a task collects, for some rows of the input, what their windows send (`pool-collect.ts`); for maxima it first scans the
+ *             windows of those rows and keeps the positions of their maxima in scratch: small enough for the cache, used again and again
+ */
+
+import type { Layout } from '../graph/layout.js';
+import type { Epilogue, Lowering, TargetInfo } from '../graph/op.js';
+import { affine, type I32, type Kernel, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
+import type { Shape } from '../util/shape.js';
+import { collectRow } from './pool-collect.js';
+import { type Looked, scanRow } from './pool-scan.js';
+import {
+  blockedPlanes,
+  type Deal,
+  deal,
+  eachUnit,
+  type Planes,
+  type PoolWindow,
+  pixels,
+  plainPlanes,
+  poolCoords,
+  type Triple,
+  windowsOver,
+} from './pool-shape.js';
+
+/** Looks through the windows of x [N, C, spatial…]; 'at' reads a second tensor g, which comes first: (g, x). */
+export function poolLowerings(x: Shape, w: PoolWindow, looked: Looked, target: TargetInfo): Lowering[] {
+  return waysOf(x, target).map((planes) => {
+    const rowBytes = 4 * planes.block * (w.in[2] * w.stride[1] + w.out[2]);
+    const rows = w.out[0] * w.out[1];
+    const d = deal(planes.images * planes.blocks, rows, { least: 1, most: rows, rowBytes, few: false }, target);
+    return {
+      ...common(`pool_${looked}`, x, w, planes, w.out, d),
+      inputs: looked === 'at' ? [planes.layout, planes.layout] : [planes.layout],
+      build: (k, epilogue) => forwardKernel(k, w, looked, planes, d, epilogue),
+    };
+  });
+}
+
+/** Sends dy to all elements of its windows: (dy). Or to their maxima in x: (dy, x). */
+export function poolGradLowerings(x: Shape, w: PoolWindow, to: 'all' | 'max', target: TargetInfo): Lowering[] {
+  return waysOf(x, target).map((planes) => {
+    const rows = w.in[0] * w.in[1];
+    const rowBytes = 8 * planes.block * w.in[2];
+    const cut = to === 'all' ? { least: 1, most: rows } : rowsOfPositions(w, planes);
+    const d = deal(planes.images * planes.blocks, rows, { ...cut, rowBytes, few: to === 'max' }, target);
+    const span = (w.kernel[1] - 1) * w.dilation[1];
+    const keptRows = d.groups === 1 ? w.out[0] * w.out[1] : Math.floor((d.rowsEach + span) / w.stride[1]) + 2;
+    const kept = to === 'max' ? keptRows * w.out[2] * planes.block : 0;
+    return {
+      ...common(`pool_grad_${to}`, x, w, planes, w.in, d),
+      inputs: to === 'max' ? [planes.layout, planes.layout] : [planes.layout],
+      ...(kept > 0 ? { scratchBytes: 4 * kept * d.tasks } : {}),
+      build: (k, epilogue) => gradKernel(k, w, to, planes, d, kept, epilogue),
+    };
+  });
+}
+
+/** Positions a task keeps at a time, in bytes. */
+const positionBytes = 96 * 1024;
+
+/** Rows of the input whose windows' positions fit. Planes with depth are not cut: their windows reach far. */
+function rowsOfPositions(w: PoolWindow, planes: Planes): { least: number; most: number } {
+  const rows = w.in[0] * w.in[1];
+  if (w.in[0] !== 1 || w.out[0] !== 1) return { least: rows, most: rows };
+  const windowRows = Math.ceil(positionBytes / (4 * planes.block * w.out[2]));
+  // Windows at a cut are scanned on both sides.
+  const overlap = (w.kernel[1] - 1) * w.dilation[1];
+  return { least: Math.min(rows, 4 * overlap + 1), most: windowRows * w.stride[1] };
+}
+
+function waysOf(x: Shape, target: TargetInfo): Planes[] {
+  const [blocked, plain] = [blockedPlanes(x, target), plainPlanes(x)];
+  return x[1] < target.block / 2 ? [plain, blocked] : [blocked, plain];
+}
+
+function common(name: string, x: Shape, w: PoolWindow, planes: Planes, size: Triple, d: Deal) {
+  const axis = (i: number) => `${w.in[i]}k${w.kernel[i]}s${w.stride[i]}d${w.dilation[i]}p${w.padLo[i]}to${w.out[i]}`;
+  const output: Layout = planes.layout;
+  return {
+    key: `${name}_${x[0]}x${x[1]}b${planes.block}_${[0, 1, 2].map(axis).join('_')}_${d.rowsEach}x${d.unitsEach}`,
+    output,
+    coords: poolCoords(planes, size),
+    epilogue: true,
+  };
+}
+
+/** Hands the vectors of a pixel to the epilogue. */
+function emitPixel(
+  k: KernelBuilder,
+  planes: Planes,
+  epilogue: Epilogue,
+  plane: I32,
+  pixel: I32,
+  values: readonly Value[],
+): void {
+  const [image, block] = [plane.div(planes.blocks), plane.rem(planes.blocks)];
+  values.forEach((value, v) => {
+    epilogue.emit(k, value, planes.block === 1 ? [image, block, pixel] : [image, block, pixel, v * planes.width]);
+  });
+}
+
+const planeAt = <E extends 'f32'>(p: Ptr<E>, planes: Planes, plane: I32, size: Triple): Ptr<E> =>
+  p.at(affine(plane).times(pixels(size) * planes.block));
+
+function forwardKernel(
+  k: KernelBuilder,
+  w: PoolWindow,
+  looked: Looked,
+  planes: Planes,
+  d: Deal,
+  epilogue: Epilogue,
+): Kernel {
+  const g = looked === 'at' ? k.param('g', 'f32') : null;
+  const x = k.param('x', 'f32');
+  epilogue.params(k);
+  eachUnit(k, d, w.out[0] * w.out[1], (_task, plane, from, to) => {
+    const scan = {
+      window: w,
+      planes,
+      looked,
+      x: planeAt(x, planes, plane, w.in),
+      other: g === null ? null : planeAt(g, planes, plane, w.in),
+    };
+    k.loop({ from, to }, (row) => {
+      const [od, oh] = w.out[0] === 1 ? [k.i32(0), row] : [row.div(w.out[1]), row.rem(w.out[1])];
+      scanRow(k, scan, od, oh, (ow, values) => {
+        emitPixel(k, planes, epilogue, plane, row.mul(w.out[2]).add(ow), values);
+      });
+    });
+  });
+  return k.finish(`pool_${looked}_${epilogue.key}`);
+}
+
+function gradKernel(
+  k: KernelBuilder,
+  w: PoolWindow,
+  sentTo: 'all' | 'max',
+  planes: Planes,
+  d: Deal,
+  kept: number,
+  epilogue: Epilogue,
+): Kernel {
+  const dy = k.param('dy', 'f32');
+  const x = sentTo === 'max' ? k.param('x', 'f32') : null;
+  const scratch = kept > 0 ? k.param('positions', 'i32') : null;
+  epilogue.params(k);
+  eachUnit(k, d, w.in[0] * w.in[1], (task, plane, from, to) => {
+    let firstWindow = k.i32(0);
+    const positions = scratch?.at(affine(task).times(kept)) ?? null;
+    if (positions !== null) {
+      const scan = { window: w, planes, looked: 'position' as const, x: planeAt(x!, planes, plane, w.in), other: null };
+      const firstRow = d.groups > 1 ? windowsOver(k, w, 1, from).from : k.i32(0);
+      const last = d.groups > 1 ? windowsOver(k, w, 1, to.sub(1)) : null;
+      const endRow = last === null ? k.i32(w.out[0] * w.out[1]) : last.from.add(last.count);
+      firstWindow = firstRow.mul(w.out[2]);
+      k.loop({ from: firstRow, to: endRow }, (row) => {
+        const [od, oh] = w.out[0] === 1 ? [k.i32(0), row] : [row.div(w.out[1]), row.rem(w.out[1])];
+        const line = row.sub(firstRow).mul(w.out[2]);
+        scanRow(k, scan, od, oh, (ow, values) => {
+          values.forEach((value, v) => {
+            k.store(
+              positions,
+              affine(line.add(ow))
+                .times(planes.block)
+                .plus(v * planes.width),
+              value,
+            );
+          });
+        });
+      });
+    }
+    const collect = { window: w, planes, dy: planeAt(dy, planes, plane, w.out), positions, firstWindow };
+    k.loop({ from, to }, (row) => {
+      const [id, ih] = w.in[0] === 1 ? [k.i32(0), row] : [row.div(w.in[1]), row.rem(w.in[1])];
+      collectRow(k, collect, id, ih, (iw, values) => {
+        emitPixel(k, planes, epilogue, plane, row.mul(w.in[2]).add(iw), values);
+      });
+    });
+  });
+  return k.finish(`pool_grad_${sentTo}_${epilogue.key}`);
+}
