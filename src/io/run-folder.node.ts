@@ -115,6 +115,11 @@ export class RunFolder {
     await writeSafetensors(this.modelPath, tensors, { format: 'pt', ...metadata });
   }
 
+  /** Whether the finished weights are there. */
+  hasModel(): Promise<boolean> {
+    return exists(this.modelPath);
+  }
+
   async readModel(): Promise<Map<string, HostTensor>> {
     return (await readSafetensors(this.modelPath)).tensors;
   }

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { ReferenceTarget } from '../devices/reference/index.js';
 import { nll } from '../nn/loss.js';
 import { summary } from '../nn/summary.js';
-import { grad, rand, setDevice, tensor, zeros } from '../tensor/index.js';
+import { grad, rand, setDevice, type Tensor, tensor, zeros } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
 import { classic, findModel, registry } from './index.js';
 
@@ -39,7 +39,7 @@ describe.each(registry.map((model) => [model.modelName, model] as const))('%s', 
     const output = build()
       .eval()
       .forward(rand([2, ...build.input]));
-    const sums = await output.exp().sum(1).data();
+    const sums = Array.from(await (output as Tensor).exp().sum(1).data());
     const areOne = sums.every((s) => Math.abs(s - 1) < 1e-5);
     expect(areOne).toBe(build.output === 'logProbabilities');
   });

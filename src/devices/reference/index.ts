@@ -18,6 +18,13 @@ export type Feeds = ReadonlyMap<Node, NdArray>;
 
 export class ReferenceTarget implements Target {
   readonly name = 'reference';
+  readonly #keepsExact: boolean;
+
+  /** `exact: false` rounds to float32 what lives from step to step, as other devices do: then a saved value is all of it. */
+  constructor({ exact = true }: { exact?: boolean } = {}) {
+    this.#keepsExact = exact;
+  }
+
   /** The float64 values behind storages this target has written. */
   private readonly exact = new WeakMap<Storage, { version: number; host: TypedArray; data: NdArray['data'] }>();
 
@@ -87,6 +94,6 @@ export class ReferenceTarget implements Target {
     const host = allocate(storage.dtype, data.length);
     host.set(data);
     storage.write(host);
-    this.exact.set(storage, { version: storage.version, host, data });
+    if (this.#keepsExact) this.exact.set(storage, { version: storage.version, host, data });
   }
 }

@@ -1,0 +1,4 @@
+/** Trainings on disk, for Node. */
+
+export { type LoadedRun, loadRun, type RunWeights } from './load-run.node.js';
+export { modelTensors, RunRecorder, type RunRecorderOptions } from './run-recorder.node.js';
