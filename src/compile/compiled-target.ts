@@ -83,7 +83,7 @@ export class CompiledTarget implements Target {
   }
 
   private trace(roots: readonly Node[], assigns: readonly Assignment[]): Trace {
-    return traceRequest(roots, assigns, (s) => this.blockOf(s)?.layout ?? null);
+    return traceRequest(roots, assigns, (s) => this.settledLayout(s));
   }
 
   private stepFor(trace: Trace): Promise<LoadedStep> {
@@ -106,17 +106,22 @@ export class CompiledTarget implements Target {
   /** The key the request will have once its storages have moved into device memory. */
   private settledKey(trace: Trace, step: CompiledStep): string {
     const layouts = new Map(step.resident.map(({ storage, layout }) => [trace.storages[storage], layout]));
-    return traceKey(trace, (s) => layouts.get(s) ?? this.blockOf(s)?.layout ?? null);
+    return traceKey(trace, (s) => fixed(layouts.get(s) ?? null) ?? this.settledLayout(s));
   }
 
   private async build(trace: Trace): Promise<LoadedStep> {
     const step = compile(
       trace,
       this.info,
-      (i) => this.blockOf(trace.storages[i])?.layout ?? null,
+      (i) => this.settledLayout(trace.storages[i]),
       `step ${++this.serial}`,
     );
     return { step, loaded: await this.device.load(assembleProgram(step.program, this.device.features)) };
+  }
+
+  /** The layout a storage is to keep. One that lies plain may still move, once, to where a kernel wants it. */
+  private settledLayout(storage: Storage): Layout | null {
+    return fixed(this.blockOf(storage)?.layout ?? null);
   }
 
   private blockOf(storage: Storage): Block | null {
@@ -149,6 +154,11 @@ export class CompiledTarget implements Target {
     bytesOf(data).set(this.device.bytes(address, data.byteLength));
     return data;
   }
+}
+
+/** Plain is no choice yet. */
+function fixed(layout: Layout | null): Layout | null {
+  return layout === null || layout.order.length === 0 ? null : layout;
 }
 
 /** A persistent value in the device's memory. */
