@@ -19,6 +19,8 @@ import { leafStorage, type Trace, traceKey, traceRequest } from './trace.js';
 /** Channels per block of a blocked layout: two vectors, so that a tile of 6 pixels fills the registers. */
 const block = 8;
 const mostSteps = 128;
+/** A kernel may load a vector that begins inside a value and ends past it. */
+const readAheadBytes = 64;
 
 interface LoadedStep {
   readonly step: CompiledStep;
@@ -134,7 +136,8 @@ export class CompiledTarget implements Target {
     if (present !== null && layoutKey(present.layout) === layoutKey(layout)) return present;
     const data = storage.read();
     const bytes = physicalSize(storage.shape, layout) * dtypeBytes[storage.dtype];
-    const made = new Block(this.device, this.device.alloc(bytes), layout, storage.shape, storage.dtype);
+    const address = this.device.alloc(bytes + readAheadBytes);
+    const made = new Block(this.device, address, layout, storage.shape, storage.dtype);
     const packed = pack(data, storage.shape, storage.dtype, layout);
     this.device.bytes(made.address, packed.byteLength).set(bytesOf(packed));
     storage.release();

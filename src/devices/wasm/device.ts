@@ -16,6 +16,12 @@ export interface WasmDeviceOptions {
   readonly maxBytes?: number;
 }
 
+/**
+ * Never handed out. A kernel may start from an address before its buffer (a padded row's first pixel) and come back with an instruction's
+ * offset; wasm adds the two without wrapping, so the start must not lie below 0.
+ */
+const LOW_GUARD_BYTES = 256 * 1024;
+
 export class WasmDevice {
   static async create(options: WasmDeviceOptions = {}): Promise<WasmDevice> {
     const engine = probeFeatures();
@@ -56,6 +62,7 @@ export class WasmDevice {
     engine: EngineFeatures,
     threadsNote: string,
   ) {
+    this.heap.alloc(LOW_GUARD_BYTES);
     this.threads = team?.threads ?? 1;
     this.features = { relaxedSimd: engine.relaxedSimd, threads: team !== null };
     this.notes = [
