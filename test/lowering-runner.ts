@@ -1,13 +1,20 @@
 /**
- * Runs one lowering in the WebAssembly sandbox: packs logical arrays into the layouts it demands, puts NaN into lanes past the last channel and
- * guard bytes around every buffer, and stands in for the fused work behind the kernel.
+ * Runs one lowering in a sandbox: packs logical arrays into the layouts it demands, puts NaN into lanes past the last channel and guard bytes past
+ * every buffer, and stands in for the fused work behind the kernel. Kernels of four lanes run as WebAssembly; `interpreted` ones in the
+ * IR's interpreter, which takes any number of lanes and holds each access to its own parameter's bytes.
  */
 
 import { assembleKernel, type WasmFeatures } from '../src/codegen/wasm/index.js';
 import { type Layout, physicalShape, physicalSize } from '../src/graph/layout.js';
 import type { Epilogue, Lowering, TargetInfo } from '../src/graph/op.js';
-import { affine, type Float, type Kernel, KernelBuilder, type Ptr } from '../src/ir/index.js';
+import { affine, type Float, interpret, type Kernel, KernelBuilder, type Ptr } from '../src/ir/index.js';
 import { contiguousStrides, numel, type Shape } from '../src/util/shape.js';
+
+/** What assemblers of 256 and 512 bits will ask for. */
+export const wideTargets: readonly TargetInfo[] = [
+  { name: 'avx2', lanes: 8, registers: 16, block: 8, fma: true, threads: 2 },
+  { name: 'avx512', lanes: 16, registers: 32, block: 16, fma: true, threads: 2 },
+];
 
 export const wasmTarget: TargetInfo = { name: 'wasm', lanes: 4, registers: 15, block: 8, fma: true, threads: 2 };
 
@@ -123,6 +130,8 @@ export interface RunOptions {
   /** Task ranges are handed out in pieces of this size, last piece first. */
   readonly chunk?: number;
   readonly target?: TargetInfo;
+  /** In the interpreter instead of WebAssembly: slow. */
+  readonly interpreted?: boolean;
 }
 
 /** Computes `l` on logical arrays. With `fused`, the result is max(0, value · 0.5 + other). @throws if a guard byte changed. */
@@ -131,7 +140,7 @@ export function runLowering(
   inputs: readonly { data: ArrayLike<number>; shape: Shape }[],
   outShape: Shape,
   other: ArrayLike<number>,
-  { fused = false, chunk = 3, target = wasmTarget }: RunOptions = {},
+  { fused = false, chunk = 3, target = wasmTarget, interpreted = false }: RunOptions = {},
 ): Float32Array {
   const kernel = buildKernel(l, target, fused);
   const buffers = inputs.map((input, i) => pack(input.data, input.shape, l.inputs[i]));
@@ -149,12 +158,17 @@ export function runLowering(
     bytes = Math.ceil((at + buffer.byteLength + guardBytes) / 64) * 64;
     return at;
   });
-  const c = compile(kernel, { relaxedSimd: relaxedSimd(), threads: false }, bytes);
-  const memory = new Uint8Array(c.memory.buffer).fill(guard);
+  const c = interpreted ? null : compile(kernel, { relaxedSimd: relaxedSimd(), threads: false }, bytes);
+  const memory = new Uint8Array(c?.memory.buffer ?? new ArrayBuffer(bytes)).fill(guard);
   buffers.forEach((buffer, i) => {
     memory.set(new Uint8Array(buffer.buffer), addresses[i]);
   });
-  for (let end = kernel.tasks; end > 0; end -= chunk) c.run(addresses, Math.max(0, end - chunk), end);
+  const bounds = buffers.map((buffer, i) => ({ address: addresses[i], size: buffer.byteLength }));
+  for (let end = kernel.tasks; end > 0; end -= chunk) {
+    const begin = Math.max(0, end - chunk);
+    if (c) c.run(addresses, begin, end);
+    else interpret(kernel, memory.buffer, addresses, begin, end, bounds);
+  }
 
   addresses.forEach((address, i) => {
     const from = address + buffers[i].byteLength;
@@ -165,7 +179,7 @@ export function runLowering(
       throw new Error(`input ${kernel.params[i].name} was written`);
     }
   });
-  const out = new Float32Array(c.memory.buffer, addresses[addresses.length - 1], buffers[buffers.length - 1].length);
+  const out = new Float32Array(memory.buffer, addresses[addresses.length - 1], buffers[buffers.length - 1].length);
   return unpack(out, outShape, l.output);
 }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { runLowering, wasmTarget } from '../../test/lowering-runner.js';
-import type { Lowering } from '../graph/op.js';
+import { runLowering, wasmTarget, wideTargets } from '../../test/lowering-runner.js';
+import type { TargetInfo } from '../graph/op.js';
 import { numel, type Shape } from '../util/shape.js';
 import { type ConvParams, convInputGradLowerings, convLowerings, convWeightGradLowerings } from './conv.js';
 import { convSizes } from './conv-shape.js';
@@ -79,7 +79,7 @@ function numbers(size: number, seed: number): Float32Array {
 }
 
 /** Computes one pass with every lowering offered for it, and compares with sums in float64. */
-function check(c: Case, pass: Pass, ways?: readonly Lowering[]): void {
+function check(c: Case, pass: Pass, target: TargetInfo = wasmTarget): void {
   const y = outputShape(c);
   const data = { x: numbers(numel(c.x), 1), w: numbers(numel(c.w), 2), y: numbers(numel(y), 3) };
   const result = pass === 'forward' ? y : pass === 'input' ? c.x : c.w;
@@ -101,14 +101,14 @@ function check(c: Case, pass: Pass, ways?: readonly Lowering[]): void {
   const dy = { data: data.y, shape: y };
   const [inputs, offered] =
     pass === 'forward'
-      ? [[x, w], convLowerings(c.x, c.w, c, wasmTarget)]
+      ? [[x, w], convLowerings(c.x, c.w, c, target)]
       : pass === 'input'
-        ? [[dy, w], convInputGradLowerings(y, c.w, c.x, c, wasmTarget)]
-        : [[dy, x], convWeightGradLowerings(y, c.x, c.w, c, wasmTarget)];
+        ? [[dy, w], convInputGradLowerings(y, c.w, c.x, c, target)]
+        : [[dy, x], convWeightGradLowerings(y, c.x, c.w, c, target)];
   const other = numbers(numel(result), 4);
-  for (const way of ways ?? offered) {
-    for (const fused of [false, true]) {
-      const got = runLowering(way, inputs, result, other, { fused });
+  for (const way of offered) {
+    for (const fused of target === wasmTarget ? [false, true] : [true]) {
+      const got = runLowering(way, inputs, result, other, { fused, target, interpreted: target !== wasmTarget });
       for (let i = 0; i < got.length; i++) {
         const want = fused ? Math.max(0, oracle.sum[i] * 0.5 + other[i]) : oracle.sum[i];
         const tolerance = (terms[i] + 2) * 2 ** -24 * (oracle.magnitude[i] + (fused ? Math.abs(other[i]) : 0));
@@ -247,4 +247,60 @@ describe.each(passes)('convolution, %s', (pass) => {
       pass,
     );
   });
+
+  test.each(wideTargets)('is the same kernel with $lanes lanes', (target) => {
+    const pad = plainParams(2, {
+      padding: [
+        [1, 1],
+        [1, 1],
+      ],
+    });
+    check({ x: [2, 17, 3, 16], w: [33, 17, 3, 3], ...pad }, pass, target);
+    check({ x: [1, 3, 5, 15], w: [9, 3, 3, 3], ...pad, stride: [2, 2] }, pass, target);
+    check({ x: [1, 40, 4, 4], w: [24, 40, 1, 1], ...plainParams(2) }, pass, target);
+    check({ x: [1, 18, 3, 13], w: [18, 1, 3, 3], ...pad, groups: 18 }, pass, target);
+    check({ x: [1, 32, 3, 5], w: [32, 16, 3, 3], ...pad, groups: 2 }, pass, target);
+    check({ x: [1, 12, 3, 5], w: [12, 4, 3, 3], ...pad, groups: 3 }, pass, target);
+  });
+});
+
+test('each kind of convolution has its kernels', () => {
+  const way = (x: Shape, w: Shape, more: Partial<ConvParams> = {}) => {
+    const p = plainParams(x.length - 2, more);
+    const y = outputShape({ x, w, ...p });
+    const all = [
+      convLowerings(x, w, p, wasmTarget),
+      convInputGradLowerings(y, w, x, p, wasmTarget),
+      convWeightGradLowerings(y, x, w, p, wasmTarget),
+    ];
+    return all
+      .map((ways) => ways.map((l) => /^conv_(input_grad_|weight_grad_)?([a-z]+)/.exec(l.key)?.[2]).join('|'))
+      .join(' ');
+  };
+  expect(way([1, 16, 9, 9], [8, 16, 3, 3])).toBe('direct direct direct');
+  expect(way([1, 3, 9, 9], [8, 3, 3, 3])).toBe('first|direct direct first|direct');
+  expect(way([1, 16, 9, 9], [16, 1, 3, 3], { groups: 16 })).toBe('depthwise depthwise depthwise');
+  expect(way([1, 16, 9, 9], [16, 4, 3, 3], { groups: 4 })).toBe('diagonal diagonal diagonal');
+  expect(way([1, 16, 9, 9], [32, 8, 3, 3], { groups: 2 })).toBe('direct direct direct');
+  expect(way([1, 6, 9, 9], [9, 2, 3, 3], { groups: 3 })).toBe('general general general');
+  expect(way([1, 8, 9, 9], [8, 8, 3, 3], { stride: [2, 2], dilation: [2, 2] })).toBe('direct general direct');
+});
+
+test('partial sums of the gradient by weight do not depend on the number of threads', () => {
+  const [x, w, dy]: Shape[] = [
+    [5, 9, 40, 40],
+    [16, 9, 3, 3],
+    [5, 16, 38, 38],
+  ];
+  const run = (threads: number, chunk: number) => {
+    const target = { ...wasmTarget, threads };
+    const [l] = convWeightGradLowerings(dy, x, w, plainParams(2), target);
+    expect(l.scratchBytes).toBeGreaterThan(0);
+    const inputs = [
+      { data: numbers(numel(dy), 3), shape: dy },
+      { data: numbers(numel(x), 1), shape: x },
+    ];
+    return runLowering(l, inputs, w, [], { target, chunk });
+  };
+  expect(run(16, 1)).toEqual(run(1, 1000));
 });

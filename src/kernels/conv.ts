@@ -71,7 +71,7 @@ export function convLowerings(x: Shape, w: Shape, p: ConvParams, target: TargetI
     const base = directBase(sizes, kind, target, windows, sizes.filters, summed);
     const c: Direct = {
       ...base,
-      name: name('direct'),
+      name: name(kind),
       sourceChannels: sizes.channels,
       plainSource: false,
       weightGroup: base.blocks * panel,
@@ -126,7 +126,7 @@ export function convInputGradLowerings(
     const narrow = sizes.channels / sizes.groups;
     const c: Direct = {
       ...base,
-      name: name('direct'),
+      name: name(kind),
       sourceChannels: sizes.filters,
       plainSource: false,
       weightGroup: summed * b,
