@@ -100,7 +100,7 @@ function scanWindow(k: KernelBuilder, s: Scan, rowOrigin: I32, ow: I32, taps: re
   const choosing = looked === 'position' || looked === 'at';
   // Written out, it is known now which tap is the first.
   const begins = taps.every((r) => typeof r.count === 'number');
-  const fresh = begins || !choosing ? null : k.var(k.int(width === 1 ? 1 : -1, width));
+  const begun = begins || !choosing ? null : k.var(k.int(0, width));
   const best: Var<Float>[] = [];
   const chosen: Var<Value>[] = [];
   const load = (p: Ptr<'f32'>, t: Tap, v: number) =>
@@ -109,14 +109,15 @@ function scanWindow(k: KernelBuilder, s: Scan, rowOrigin: I32, ow: I32, taps: re
   const take = (t: Tap, v: number) => {
     const value = load(s.x, t, v);
     const before = best[v].value;
-    if (looked === 'max') best[v].set(before.max(value));
-    else if (looked === 'sum') best[v].addTo(value);
-    else {
-      let better: Int = value.le(before).not().and(before.eq(before));
-      if (fresh !== null) better = better.or(fresh.value);
-      best[v].set(k.select(better, value, before));
-      chosen[v].set(k.select(better, found(t, v), chosen[v].value));
+    if (looked === 'sum') {
+      best[v].addTo(value);
+      return;
     }
+    // Comparing and selecting is also twice as fast as a maximum that minds NaN and the sign of 0.
+    let keep: Int = value.le(before).or(before.ne(before));
+    if (begun !== null) keep = keep.and(begun.value);
+    best[v].set(k.select(keep, before, value));
+    if (choosing) chosen[v].set(k.select(keep, chosen[v].value, found(t, v)));
   };
   const begin = (v: number, value: Float, at: () => Value) => {
     best[v] = k.var(value);
@@ -135,7 +136,7 @@ function scanWindow(k: KernelBuilder, s: Scan, rowOrigin: I32, ow: I32, taps: re
       else take(tap, v);
     }
     first = false;
-    fresh?.set(k.int(0, width));
+    begun?.set(k.int(width === 1 ? 1 : -1, width));
   });
   return vectors.map((v) => (choosing ? chosen : best)[v].value);
 }
