@@ -65,6 +65,8 @@ export function sizesKey(s: ConvSizes): string {
 /** The taps that meet a row, one after another: tap `tap` + i · tapStep reads source row `source` + i · sourceStep, 0 ≤ i < count. */
 export interface RowTaps {
   readonly count: number | I32;
+  /** What `count` is at most. */
+  readonly most: number;
   readonly tap: number | I32;
   readonly tapStep: number;
   readonly source: number | I32;
@@ -93,7 +95,7 @@ export function forwardRows(a: ConvAxis): RowWindow {
     at(k, row) {
       const first = row.mul(a.stride).sub(a.before);
       if (a.before <= 0 && (a.output - 1) * a.stride + (a.kernel - 1) * a.dilation - a.before < a.input) {
-        return { count: a.kernel, tap: 0, tapStep: 1, source: first, sourceStep: a.dilation };
+        return { count: a.kernel, most: a.kernel, tap: 0, tapStep: 1, source: first, sourceStep: a.dilation };
       }
       const from = k
         .i32(a.dilation - 1)
@@ -106,7 +108,14 @@ export function forwardRows(a: ConvAxis): RowWindow {
         .div(a.dilation)
         .min(k.i32(a.kernel));
       const source = first.add(from.mul(a.dilation));
-      return { count: to.sub(from).max(k.i32(0)), tap: from, tapStep: 1, source, sourceStep: a.dilation };
+      return {
+        count: to.sub(from).max(k.i32(0)),
+        most: a.kernel,
+        tap: from,
+        tapStep: 1,
+        source,
+        sourceStep: a.dilation,
+      };
     },
   };
 }
@@ -148,6 +157,7 @@ export function backwardRows(a: ConvAxis): RowWindow | null {
         .min(quotient.add(1));
       return {
         count: to.sub(from).max(k.i32(0)),
+        most: Math.ceil(a.kernel / a.stride),
         tap: rest.add(from.mul(a.stride)),
         tapStep: a.stride,
         source: quotient.sub(from),

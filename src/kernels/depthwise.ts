@@ -97,6 +97,9 @@ interface Level {
   readonly weights: number;
 }
 
+/** Rows of taps written out at most. */
+const writtenTaps = 5;
+
 /** Taps of a row that a step takes together. */
 const tapsEach = 3;
 
@@ -153,13 +156,26 @@ function sumTile(
       return;
     }
     const [{ taps, source: sourceStride, weights: weightStride }, ...inner] = level;
-    const xv = k.ptrVar(xp.at(affine(taps.source).times(sourceStride)));
-    const wv = k.ptrVar(wp.at(affine(taps.tap).times(weightStride)));
-    k.loop(taps.count, () => {
-      walk(inner, xv, wv);
-      xv.advance(taps.sourceStep * sourceStride);
-      wv.advance(taps.tapStep * weightStride);
-    });
+    const x0 = xp.at(affine(taps.source).times(sourceStride));
+    const w0 = wp.at(affine(taps.tap).times(weightStride));
+    const loop = () => {
+      const xv = k.ptrVar(x0);
+      const wv = k.ptrVar(w0);
+      k.loop(taps.count, () => {
+        walk(inner, xv, wv);
+        xv.advance(taps.sourceStep * sourceStride);
+        wv.advance(taps.tapStep * weightStride);
+      });
+    };
+    const written = () => {
+      for (let t = 0; t < taps.most; t++) {
+        walk(inner, x0.at(t * taps.sourceStep * sourceStride), w0.at(t * taps.tapStep * weightStride));
+      }
+    };
+    // Rows away from the border meet all taps; a loop of three turns would cost them a third of their time.
+    if (inner.length > 0 || taps.most > writtenTaps) loop();
+    else if (typeof taps.count === 'number') written();
+    else k.if(taps.count.eq(taps.most), written, loop);
   };
   walk(
     levels,
