@@ -6,7 +6,7 @@ import { root, script, setup } from './setup.mjs';
 
 await script(import.meta.url, (extra) => {
   setup();
-  const args = ['train', 'mnist', '--model', 'classic', '--epochs', '1', '--out', 'runs/first', ...extra];
+  const args = ['train', 'mnist', '--model', 'classic', '--epochs', '1', ...extra];
   console.log(`> fovea ${args.join(' ')}`);
   return (
     spawnSync(process.execPath, [join(root, 'dist/cli/main.js'), ...args], { cwd: root, stdio: 'inherit' }).status ?? 1

@@ -1,0 +1,19 @@
+/** The subcommands: what `fovea --help` lists. A command's code, and the library behind it, is loaded when it is called. */
+
+import type { Command } from 'commander';
+
+export interface Subcommand {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<{ command(): Command }>;
+}
+
+export const subcommands: readonly Subcommand[] = [
+  { name: 'train', summary: 'train a model on labelled pictures', load: () => import('./train.js') },
+  { name: 'eval', summary: 'measure a trained model on its test pictures', load: () => import('./eval.js') },
+  { name: 'predict', summary: 'say what is in pictures', load: () => import('./predict.js') },
+  { name: 'summary', summary: 'list the layers of a model', load: () => import('./summary.js') },
+  { name: 'models', summary: 'list the models there are', load: () => import('./models.js') },
+  { name: 'plan', summary: 'show how a training step is compiled', load: () => import('./plan.js') },
+  { name: 'devices', summary: 'show what this machine offers to compute on', load: () => import('./devices.js') },
+];

@@ -1,0 +1,412 @@
+/** `fovea train`: a model, pictures, a run folder. */
+
+import { stat } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import { type JsonObject, type RunConfig, RunFolder, writeFileAtomic } from '../io/all.node.js';
+import { registry } from '../models/index.js';
+import { crossEntropy, nll } from '../nn/loss.js';
+import { Adam, AdamW, CosineAnnealingLR, type LRScheduler, SGD } from '../optim/index.js';
+import { manualSeed, type OpenedDevice, type Parameter } from '../tensor/index.js';
+import { EarlyStopping, type Evaluation, type FitResult, RunRecorder, Trainer } from '../train/all.node.js';
+import { chooseData, type DataChoice, fromJson, type OpenedData, openData, toJson } from './dataset.js';
+import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
+import { bytes, duration, grouped, print, printJson } from './output.js';
+import { Progress } from './progress.js';
+import { printEvaluation } from './report.js';
+import { modelNamed } from './summary.js';
+import { decimal, exitCodes, Interrupted, oneOf, UsageError, wholeNumber } from './usage.js';
+import { version } from './version.js';
+
+const optimizers = ['adam', 'adamw', 'sgd'] as const;
+const schedules = ['constant', 'cosine'] as const;
+
+interface Flags extends DeviceFlags {
+  model: string;
+  epochs: number;
+  batchSize: number;
+  optimizer: (typeof optimizers)[number];
+  lr: number;
+  weightDecay: number;
+  schedule: (typeof schedules)[number];
+  clipGradNorm?: number;
+  seed: number;
+  limit?: number;
+  testLimit?: number;
+  validation?: number;
+  patience?: number;
+  out?: string;
+  resume?: boolean;
+  checkpointEvery?: number;
+  json?: boolean;
+}
+
+/** What decides the numbers of a run: kept in config.json, and not to be changed by resuming. `epochs` may grow. */
+const trainingFlags = [
+  'epochs',
+  'batchSize',
+  'optimizer',
+  'lr',
+  'weightDecay',
+  'schedule',
+  'clipGradNorm',
+  'patience',
+] as const;
+const dataFlags = ['limit', 'testLimit', 'validation'] as const;
+
+export function command(): Command {
+  const made = newCommand(
+    'train',
+    'Trains a model on labelled pictures and keeps the run in a folder.',
+    'fovea train mnist --model classic --epochs 3 --seed 1 --out runs/a',
+    'fovea train --resume --out runs/a            go on where it stopped',
+    'fovea train --resume --out runs/a --epochs 5 train a finished run longer',
+    'fovea train ./fashion --model lenet5         your own files in the format of MNIST',
+  )
+    .argument('[data]', "mnist, or a folder with MNIST's four IDX files")
+    .option('--model <name>', `which network: ${registry.map((m) => m.modelName).join(', ')}`, 'classic')
+    .option('--epochs <n>', 'how often to go through the training pictures', wholeNumber(), 1)
+    .option('--batch-size <n>', 'pictures in a step', wholeNumber(), 64)
+    .option('--optimizer <name>', optimizers.join(', '), oneOf(optimizers), 'adam')
+    .option('--lr <rate>', 'learning rate', decimal({ above: 0 }), 1e-3)
+    .option('--weight-decay <x>', 'how strongly weights are drawn to zero', decimal(), 0)
+    .option('--schedule <name>', `learning rate over time: ${schedules.join(', ')}`, oneOf(schedules), 'constant')
+    .option('--clip-grad-norm <x>', 'limit of the norm of all gradients together', decimal({ above: 0 }))
+    .option('--seed <n>', 'decides first weights, order and dropout', wholeNumber(0), 0)
+    .option('--limit <n>', 'train on the first n pictures only', wholeNumber())
+    .option('--test-limit <n>', 'test on the first n pictures only', wholeNumber())
+    .option(
+      '--validation <share>',
+      'share of training pictures set aside to choose the best epoch by',
+      decimal({ above: 0, below: 1 }),
+    )
+    .option('--patience <epochs>', 'stop after so many epochs without improvement', wholeNumber())
+    .option('--out <folder>', 'where to keep the run (default: a new folder in runs/)')
+    .option('--resume', 'go on with the run in --out')
+    .option(
+      '--checkpoint-every <steps>',
+      'save every so many steps (default: as often as it costs nothing)',
+      wholeNumber(),
+    );
+  return withJson(withDevice(made)).action((data: string | undefined, flags: Flags, self: Command) =>
+    train(data, flags, (name) => self.getOptionValueSource(name) === 'cli'),
+  );
+}
+
+async function train(dataName: string | undefined, flags: Flags, given: (flag: string) => boolean): Promise<void> {
+  const run = flags.resume ? await reopen(dataName, flags, given) : await begin(dataName, flags);
+  await onDevice(flags, (device) => work(run, flags, device));
+}
+
+/** A run about to start or to go on. */
+interface Run {
+  readonly folder: RunFolder;
+  readonly data: OpenedData;
+  readonly choice: DataChoice;
+  readonly config: RunConfig;
+}
+
+async function begin(dataName: string | undefined, flags: Flags): Promise<Run> {
+  if (dataName === undefined) throw new UsageError('Which pictures? For example: fovea train mnist');
+  const build = modelNamed(flags.model);
+  const choice: DataChoice = { source: await chooseData(dataName), ...pick(flags, dataFlags) };
+  const data = await openData(choice, flags.seed);
+  if (data.train.shape.join() !== build.input.join()) {
+    throw new UsageError(
+      `${flags.model} takes pictures of [${build.input.join(', ')}]; these have [${data.train.shape.join(', ')}].`,
+    );
+  }
+  const path = flags.out ?? (await freeFolder(`runs/${dataName === 'mnist' ? 'mnist' : 'folder'}-${flags.model}`));
+  if (await exists(join(path, 'config.json'))) {
+    throw new UsageError(
+      `${path} already holds a run. Go on with it: fovea train --resume --out ${path}\n  Or choose another folder with --out.`,
+    );
+  }
+  const config: RunConfig = {
+    format: 'fovea-run',
+    version: 1,
+    model: { name: flags.model, options: {} },
+    input: { shape: [...build.input], mean: [...data.normalize.mean], std: [...data.normalize.std] },
+    classes: [...data.train.classes],
+    seed: flags.seed,
+    training: pick(flags, trainingFlags) as JsonObject,
+    data: toJson(choice),
+    made: { at: new Date().toISOString(), fovea: await version(), node: process.versions.node },
+  };
+  return { folder: await RunFolder.create(path, config), data, choice, config };
+}
+
+/** Opens a run with the options it was begun with. @throws {UsageError} when the command line contradicts them. */
+async function reopen(dataName: string | undefined, flags: Flags, given: (flag: string) => boolean): Promise<Run> {
+  if (flags.out === undefined) throw new UsageError('Which run? Name its folder: fovea train --resume --out runs/a');
+  const folder = await RunFolder.open(flags.out);
+  const { config } = folder;
+  const choice = fromJson(config.data);
+  const training = config.training as Partial<Flags>;
+  const now: [name: string, then: unknown, now: unknown][] = [
+    ...trainingFlags.map((name) => [name, training[name], flags[name]] as [string, unknown, unknown]),
+    ...dataFlags.map((name) => [name, choice[name], flags[name]] as [string, unknown, unknown]),
+    ['model', config.model.name, flags.model],
+    ['seed', config.seed, flags.seed],
+  ];
+  for (const [name, before, after] of now) {
+    if (!given(name) || before === after) continue;
+    if (name === 'epochs' && training.schedule === 'constant') continue;
+    throw new UsageError(
+      `${flags.out} was begun with ${flagName(name)} ${before ?? '(none)'}; a resumed run keeps that. Leave the option out, or begin a new run.`,
+    );
+  }
+  if (dataName !== undefined && (await chooseData(dataName)) !== choice.source) {
+    throw new UsageError(`${flags.out} was begun on ${choice.source}; a resumed run keeps that.`);
+  }
+  for (const name of trainingFlags) {
+    if (name === 'epochs' && given('epochs')) continue;
+    Object.assign(flags, { [name]: training[name] });
+  }
+  const kept: RunConfig = { ...config, training: { ...config.training, epochs: flags.epochs } };
+  if (flags.epochs !== training.epochs) {
+    await writeFileAtomic(join(flags.out, 'config.json'), `${JSON.stringify(kept, null, 2)}\n`);
+  }
+  Object.assign(flags, { model: config.model.name, seed: config.seed });
+  return { folder, data: await openData(choice, config.seed), choice, config: kept };
+}
+
+async function work({ folder, data, config }: Run, flags: Flags, device: OpenedDevice): Promise<void> {
+  const { path } = folder;
+  const json = flags.json === true;
+  const build = modelNamed(flags.model);
+  manualSeed(flags.seed);
+  const model = build({ numClasses: config.classes.length });
+  const optimizer = makeOptimizer(flags, model.parameters());
+  const progress = new Progress({ json, live: !json && process.stdout.isTTY === true });
+  const recorder = new RunRecorder(folder, {
+    every: flags.checkpointEvery,
+    onCheckpoint: (name, step) => {
+      if (json) printJson({ event: 'checkpoint', name, step, run: path });
+    },
+  });
+  const trainer = new Trainer({
+    model,
+    optimizer,
+    loss: build.output === 'logits' ? crossEntropy : nll,
+    train: data.train,
+    validation: data.validation ?? undefined,
+    test: data.test,
+    epochs: flags.epochs,
+    batchSize: flags.batchSize,
+    seed: flags.seed,
+    normalize: data.normalize,
+    clipGradNorm: flags.clipGradNorm,
+    scheduler: makeSchedule(flags, optimizer, Math.ceil(data.train.length / flags.batchSize)),
+    scheduleEvery: 'step',
+    callbacks: [
+      ...(flags.patience === undefined ? [] : [new EarlyStopping({ patience: flags.patience })]),
+      progress,
+      recorder,
+    ],
+  });
+  const resumed = flags.resume === true && (await recorder.resume(trainer));
+  announce(flags, trainer, device, path, resumed);
+
+  const firstStep = trainer.step;
+  const signals = new Signals(trainer, json);
+  let result: FitResult;
+  try {
+    result = await trainer.fit();
+  } finally {
+    signals.remove();
+    progress.close();
+  }
+  const resume = `fovea train --resume --out ${path}`;
+  if (result.interrupted) {
+    if (json) printJson({ event: 'interrupted', step: trainer.step, run: path, resume });
+    else
+      print(
+        `${pc.yellow('interrupted')} in step ${trainer.step}; everything up to it is saved. Go on with:\n  ${resume}`,
+      );
+    throw new Interrupted(signals.exitCode);
+  }
+  const fresh = trainer.validation === null && result.steps > firstStep ? progress.evaluation : null;
+  const evaluation = fresh ?? (await trainer.evaluate());
+  await finish({
+    flags,
+    trainer,
+    device,
+    path,
+    result,
+    evaluation,
+    progress,
+    steps: result.steps - firstStep,
+    recorder,
+  });
+}
+
+function announce(flags: Flags, trainer: Trainer, device: OpenedDevice, run: string, resumed: boolean): void {
+  const params = trainer.model.parameterCount();
+  const counts = { train: trainer.train.dataset.length, test: trainer.test!.dataset.length };
+  const validation = trainer.validation?.dataset.length;
+  if (flags.json) {
+    printJson({
+      event: 'start',
+      model: flags.model,
+      params,
+      device: device.target.name,
+      threads: device.threads,
+      ...counts,
+      ...(validation === undefined ? {} : { validation }),
+      epochs: flags.epochs,
+      batchSize: flags.batchSize,
+      seed: flags.seed,
+      step: trainer.step,
+      resumed,
+      run,
+    });
+    return;
+  }
+  const threads =
+    device.target.name === 'wasm' ? `, ${device.threads} ${device.threads === 1 ? 'thread' : 'threads'}` : '';
+  print(
+    `${pc.bold(flags.model)}  ${grouped(params)} parameters, ${grouped(counts.train)} training pictures, ${validation === undefined ? '' : `${grouped(validation)} for validation, `}${grouped(counts.test)} for the test`,
+  );
+  print(`${pc.dim(`device ${device.target.name}${threads}; seed ${flags.seed}; keeps the run in ${run}`)}`);
+  if (resumed) print(`goes on after step ${trainer.step}, in epoch ${Math.min(trainer.epoch + 1, flags.epochs)}`);
+}
+
+interface Finished {
+  flags: Flags;
+  trainer: Trainer;
+  device: OpenedDevice;
+  path: string;
+  result: FitResult;
+  evaluation: Evaluation;
+  progress: Progress;
+  recorder: RunRecorder;
+  steps: number;
+}
+
+async function finish({
+  flags,
+  trainer,
+  device,
+  path,
+  result,
+  evaluation,
+  progress,
+  recorder,
+  steps,
+}: Finished): Promise<void> {
+  const seconds = performance.now() / 1000; // since the process started
+  const rate = progress.picturesPerSecond;
+  if (flags.json) {
+    const last = result.epochs.at(-1);
+    const top = evaluation.topK === null ? {} : { [`testTop${evaluation.topK.k}Accuracy`]: evaluation.topK.accuracy };
+    printJson({
+      event: 'done',
+      testAccuracy: evaluation.accuracy,
+      testLoss: evaluation.loss,
+      ...top,
+      trainLoss: last?.trainLoss,
+      trainAccuracy: last?.trainAccuracy,
+      seconds: Number(seconds.toFixed(3)),
+      trainSeconds: Number(result.seconds.toFixed(3)),
+      picturesPerSecond: rate === null ? null : Number(rate.toFixed(1)),
+      epochs: result.epochs.length,
+      steps: result.steps,
+      stopped: result.stopped,
+      model: flags.model,
+      params: trainer.model.parameterCount(),
+      device: device.target.name,
+      threads: device.threads,
+      seed: flags.seed,
+      run: path,
+    });
+    return;
+  }
+  if (result.stopped !== null) print(`stopped early: ${result.stopped}`);
+  if (steps > 0)
+    print(
+      `trained ${grouped(steps)} steps${rate === null ? '' : ` at ${grouped(Math.round(rate))} pictures/s`}; ${duration(seconds)} from start to finish`,
+    );
+  print();
+  await printEvaluation(evaluation);
+  if (trainer.validation !== null && recorder.bestEpoch !== null)
+    print(`\nThe weights are those of epoch ${recorder.bestEpoch + 1}, the best on the validation pictures.`);
+  const { size } = await stat(join(path, 'model.safetensors'));
+  print(`\nsaved in ${pc.bold(path)}: model.safetensors (${bytes(size)}), config.json, metrics.jsonl, checkpoint/`);
+  print(`\n${pc.bold('next')}`);
+  print(`  fovea predict ${path} digit.png        what is in a picture of yours`);
+  print(`  fovea eval ${path}                     measure it again`);
+  print(`  fovea train --resume --out ${path} --epochs ${flags.epochs + 2}   train it longer`);
+  print(`  fovea summary ${flags.model}, fovea plan ${flags.model}    look inside`);
+}
+
+/** The first signal ends training after the step under way, the second at once. */
+class Signals {
+  exitCode: number = exitCodes.interrupted;
+  readonly #handlers: [NodeJS.Signals, () => void][];
+
+  constructor(trainer: Trainer, json: boolean) {
+    let count = 0;
+    const handle = (exitCode: number) => () => {
+      this.exitCode = exitCode;
+      if (++count > 1) process.exit(exitCode);
+      if (!json) process.stderr.write('\nstopping after this step (again: at once, up to the last checkpoint)\n');
+      trainer.stop('interrupted', { now: true });
+    };
+    this.#handlers = [
+      ['SIGINT', handle(exitCodes.interrupted)],
+      ['SIGTERM', handle(exitCodes.terminated)],
+    ];
+    for (const [signal, handler] of this.#handlers) process.on(signal, handler);
+  }
+
+  remove(): void {
+    for (const [signal, handler] of this.#handlers) process.off(signal, handler);
+  }
+}
+
+function makeOptimizer({ optimizer, lr, weightDecay }: Flags, params: Parameter[]): Adam | AdamW | SGD {
+  switch (optimizer) {
+    case 'adam':
+      return new Adam(params, { lr, weightDecay });
+    case 'adamw':
+      return new AdamW(params, { lr, weightDecay });
+    case 'sgd':
+      return new SGD(params, { lr, weightDecay, momentum: 0.9 });
+    default:
+      return optimizer satisfies never;
+  }
+}
+
+function makeSchedule(
+  { schedule, epochs }: Flags,
+  optimizer: Adam | AdamW | SGD,
+  stepsPerEpoch: number,
+): LRScheduler | undefined {
+  return schedule === 'cosine' ? new CosineAnnealingLR(optimizer, epochs * stepsPerEpoch) : undefined;
+}
+
+/** `name`, or `name-2`, `name-3` … if that is taken. */
+async function freeFolder(name: string): Promise<string> {
+  for (let n = 1; ; n++) {
+    const path = n === 1 ? name : `${name}-${n}`;
+    if (!(await exists(path))) return relative('.', path);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
+  const known = keys.filter((key) => from[key] !== undefined);
+  return Object.fromEntries(known.map((key) => [key, from[key]])) as Pick<T, K>;
+}
+
+function flagName(name: string): string {
+  return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}

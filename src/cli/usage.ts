@@ -1,0 +1,52 @@
+/** How the command line is misused, and the readers of option values that say so. */
+
+import { InvalidArgumentError } from 'commander';
+import { suggest } from '../util/errors.js';
+
+/** A wrong call of the command: exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** The user ended the command, which has said all there is to say. */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+  constructor(readonly exitCode: number) {
+    super('interrupted');
+  }
+}
+
+export const exitCodes = { ok: 0, failure: 1, usage: 2, interrupted: 130, terminated: 143 } as const;
+
+export function wholeNumber(least = 1): (text: string) => number {
+  return (text) => {
+    const n = Number(text);
+    if (text.trim() !== '' && Number.isSafeInteger(n) && n >= least) return n;
+    throw new InvalidArgumentError(`It is a whole number from ${least} up.`);
+  };
+}
+
+export function decimal({
+  above,
+  below = Infinity,
+}: {
+  above?: number;
+  below?: number;
+} = {}): (text: string) => number {
+  return (text) => {
+    const n = Number(text);
+    if (text.trim() !== '' && n > (above ?? -Number.MIN_VALUE) && n < below) return n;
+    const least = above === undefined ? 'of at least 0' : `above ${above}`;
+    throw new InvalidArgumentError(`It is a number ${least}${below === Infinity ? '' : ` and below ${below}`}.`);
+  };
+}
+
+/** One of a few words. */
+export function oneOf<const Name extends string>(names: readonly Name[]): (text: string) => Name {
+  return (text) => {
+    const found = names.find((name) => name === text);
+    if (found !== undefined) return found;
+    const near = suggest(text, names);
+    throw new InvalidArgumentError(near === null ? `There are ${names.join(', ')}.` : `Did you mean ${near}?`);
+  };
+}

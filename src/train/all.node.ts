@@ -1,0 +1,4 @@
+/** Everything about training, in Node. */
+
+export * from './index.js';
+export * from './index.node.js';
