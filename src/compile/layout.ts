@@ -83,7 +83,7 @@ export function canonical(shape: Shape, layout: Layout): Layout {
   const walk: number[] = [];
   for (const axis of layout.order)
     if (shape[axis] !== 1 && !(axis === b && shape[axis] <= layout.block)) walk.push(axis);
-  if (b >= 0 && shape[b] !== 1) {
+  if (b >= 0 && (shape[b] !== 1 || walk.length > 0)) {
     if (walk.includes(b)) {
       // outer and inner must be neighbours, in whole blocks unless nothing lies outside them
       const at = walk.indexOf(b);

@@ -97,6 +97,14 @@ const cases: Case[] = [
     (s) => [ops.max(ops.add(ops.conv(s.float([2, 3, 9, 8]), s.float([10, 3, 3, 3])), s.float([10, 1, 1])), 0)],
   ],
   [
+    'conv of one channel into one: a lone channel is still a block of its own',
+    (s) => [
+      ops.conv(s.float([1, 1, 5, 6]), s.float([1, 1, 3, 3])),
+      ops.conv(ops.max(ops.conv(s.float([2, 1, 7, 7]), s.float([1, 1, 3, 3])), 0), s.float([1, 1, 2, 2])),
+      ops.conv(s.float([1, 1, 9]), s.float([1, 1, 3]), { padding: 1 }),
+    ],
+  ],
+  [
     'conv 1-d and 3-d',
     (s) => [
       ops.conv(s.float([2, 5, 20]), s.float([7, 5, 3]), { padding: 1 }),
