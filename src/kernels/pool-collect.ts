@@ -25,51 +25,108 @@ export interface Collect {
   readonly firstWindow: I32;
 }
 
-/** Columns whose windows are written out have at most this many of them. */
+/** Takes vector `v` of the block of pixel `iw` of the row. */
+export type Collected = (iw: I32, v: number, value: Value) => void;
+
+/** Windows over an element along an axis, at most, to be written out. */
 const writtenWindows = 4;
 
-/** Collects the elements of one row of the input; `done` takes pixel `iw` and its values, one per vector of the block. */
-export function collectRow(
-  k: KernelBuilder,
-  c: Collect,
-  id: I32,
-  ih: I32,
-  done: (iw: I32, values: readonly Value[]) => void,
-): void {
+/** Collects the elements of one row of the input. */
+export function collectRow(k: KernelBuilder, c: Collect, id: I32, ih: I32, done: Collected): void {
   const { window: w } = c;
-  const deep = w.in[0] === 1 && w.out[0] === 1 ? { from: 0, count: 1 } : windowsOver(k, w, 0, id);
+  const flat = w.in[0] === 1 && w.out[0] === 1;
+  const deep = flat ? { from: 0, count: 1 } : windowsOver(k, w, 0, id);
   const high = windowsOver(k, w, 1, ih);
   const row = id.mul(w.in[1]).add(ih).mul(w.in[2]);
   const inside = columnsInside(w);
-  const pixel = (iw: I32, windows: readonly Range[]) =>
-    done(iw, collectPixel(k, c, [id, ih, iw], row.add(iw), windows));
   const columns = (rows: readonly Range[]) => {
-    const edge = (iw: I32) => pixel(iw, [...rows, windowsOver(k, w, 2, iw)]);
-    if (inside === null) {
+    const edge = (iw: I32) => {
+      const sums = collectPixel(k, c, [id, ih, iw], row.add(iw), [...rows, windowsOver(k, w, 2, iw)]);
+      for (const [v, sum] of sums.entries()) done(iw, v, sum);
+    };
+    if (inside === null || rows.some((r) => typeof r.count !== 'number')) {
       k.loop(w.in[2], edge);
       return;
     }
-    const { stride, padLo } = { stride: w.stride[2], padLo: w.padLo[2] };
+    const [stride, padLo] = [w.stride[2], w.padLo[2]];
+    const lines = linesOf(k, c, rows[1]);
     k.loop({ from: 0, to: inside.from * stride - padLo }, edge);
-    k.loop({ from: inside.from, to: inside.to }, (last) => {
-      for (let r = 0; r < stride; r++) {
-        const count = windowsOfResidue(w, r);
-        pixel(last.mul(stride).add(r - padLo), [...rows, { from: last.sub(Math.max(0, count - 1)), count }]);
-      }
-    });
+    k.loop({ from: inside.from, to: inside.to }, (last) => collectStride(k, c, lines, row, last, done));
     k.loop({ from: inside.to * stride - padLo, to: w.in[2] }, edge);
   };
-  const counts = Math.ceil(w.kernel[1] / w.stride[1]);
+  // The windows of most rows are few, and written out.
   const known = (count: number): void => {
-    if (w.dilation[1] !== 1 || count > Math.min(2, counts)) columns([deep, high]);
+    if (count === 0) columns([deep, high]);
     else
       k.if(
         high.count.eq(count),
         () => columns([deep, { from: high.from, count }]),
-        () => known(count + 1),
+        () => known(count - 1),
       );
   };
-  known(1);
+  const most = Math.ceil(w.kernel[1] / w.stride[1]);
+  known(flat && w.dilation[1] === 1 && most < writtenWindows ? most : 0);
+}
+
+/** A row of windows. */
+interface Line {
+  readonly dy: Ptr<'f32'>;
+  readonly positions: Ptr<'i32'> | null;
+}
+
+function linesOf(k: KernelBuilder, c: Collect, rows: Range): Line[] {
+  const lines: Line[] = [];
+  eachOf(k, rows, (oh) => {
+    const first = indexValue(k, affine(oh).times(c.window.out[2]));
+    lines.push({
+      dy: c.dy.at(affine(first).times(c.planes.block)),
+      positions: c.positions?.at(affine(first.sub(c.firstWindow)).times(c.planes.block)) ?? null,
+    });
+  });
+  return lines;
+}
+
+/** Collects the pixels whose last window is `last`, one stride of them; all their windows are there. */
+function collectStride(
+  k: KernelBuilder,
+  c: Collect,
+  lines: readonly Line[],
+  row: I32,
+  last: I32,
+  done: Collected,
+): void {
+  const { window: w, planes } = c;
+  const { width, block } = planes;
+  const stride = w.stride[2];
+  const most = windowsOfResidue(w, 0);
+  const first = last.sub(most - 1);
+  const pixel = last.mul(stride).sub(w.padLo[2]);
+  const place = c.positions === null ? null : wide(k, row.add(pixel), width);
+  for (let v = 0; v < block / width; v++) {
+    // Neighbouring pixels share their windows.
+    const windows = lines.map((line) =>
+      Array.from({ length: most }, (_, j) => {
+        const at = affine(first)
+          .times(block)
+          .plus(j * block + v * width);
+        return {
+          dy: k.load(line.dy, at, width),
+          position: line.positions === null ? null : k.load(line.positions, at, width),
+        };
+      }),
+    );
+    for (let r = 0; r < stride; r++) {
+      const mine = place?.add(r) ?? null;
+      let sum: Float | null = null;
+      for (const line of windows) {
+        for (const { dy, position } of line.slice(most - windowsOfResidue(w, r))) {
+          const part = mine === null ? dy : k.select(position!.eq(mine), dy, 0);
+          sum = sum === null ? part : sum.add(part);
+        }
+      }
+      done(pixel.add(r), v, sum ?? k.f32(0, width));
+    }
+  }
 }
 
 /** Windows over an inner input column whose distance from the start of its last window is `r`. */

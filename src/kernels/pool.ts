@@ -89,19 +89,13 @@ function common(name: string, x: Shape, w: PoolWindow, planes: Planes, size: Tri
   };
 }
 
-/** Hands the vectors of a pixel to the epilogue. */
-function emitPixel(
-  k: KernelBuilder,
-  planes: Planes,
-  epilogue: Epilogue,
-  plane: I32,
-  pixel: I32,
-  values: readonly Value[],
-): void {
+/** Hands vector `v` of a pixel's block to the epilogue. */
+type Emit = (pixel: I32, v: number, value: Value) => void;
+
+function emitTo(k: KernelBuilder, planes: Planes, epilogue: Epilogue, plane: I32): Emit {
   const [image, block] = [plane.div(planes.blocks), plane.rem(planes.blocks)];
-  values.forEach((value, v) => {
+  return (pixel, v, value) =>
     epilogue.emit(k, value, planes.block === 1 ? [image, block, pixel] : [image, block, pixel, v * planes.width]);
-  });
 }
 
 const planeAt = <E extends 'f32'>(p: Ptr<E>, planes: Planes, plane: I32, size: Triple): Ptr<E> =>
@@ -119,6 +113,7 @@ function forwardKernel(
   const x = k.param('x', 'f32');
   epilogue.params(k);
   eachUnit(k, d, w.out[0] * w.out[1], (_task, plane, from, to) => {
+    const emit = emitTo(k, planes, epilogue, plane);
     const scan = {
       window: w,
       planes,
@@ -129,7 +124,8 @@ function forwardKernel(
     k.loop({ from, to }, (row) => {
       const [od, oh] = w.out[0] === 1 ? [k.i32(0), row] : [row.div(w.out[1]), row.rem(w.out[1])];
       scanRow(k, scan, od, oh, (ow, values) => {
-        emitPixel(k, planes, epilogue, plane, row.mul(w.out[2]).add(ow), values);
+        const pixel = row.mul(w.out[2]).add(ow);
+        for (const [v, value] of values.entries()) emit(pixel, v, value);
       });
     });
   });
@@ -174,12 +170,12 @@ function gradKernel(
         });
       });
     }
+    const emit = emitTo(k, planes, epilogue, plane);
     const collect = { window: w, planes, dy: planeAt(dy, planes, plane, w.out), positions, firstWindow };
     k.loop({ from, to }, (row) => {
       const [id, ih] = w.in[0] === 1 ? [k.i32(0), row] : [row.div(w.in[1]), row.rem(w.in[1])];
-      collectRow(k, collect, id, ih, (iw, values) => {
-        emitPixel(k, planes, epilogue, plane, row.mul(w.in[2]).add(iw), values);
-      });
+      const first = row.mul(w.in[2]);
+      collectRow(k, collect, id, ih, (iw, v, value) => emit(first.add(iw), v, value));
     });
   });
   return k.finish(`pool_grad_${sentTo}_${epilogue.key}`);
