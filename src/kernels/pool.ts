@@ -26,6 +26,7 @@ import {
   type Triple,
   windowsOver,
 } from './pool-shape.js';
+import { spreadNothing, spreadRow, tilesInput } from './pool-spread.js';
 
 /** Looks through the windows of x [N, C, spatial…]; 'at' reads a second tensor g, which comes first: (g, x). */
 export function poolLowerings(x: Shape, w: PoolWindow, looked: Looked, target: TargetInfo): Lowering[] {
@@ -44,6 +45,7 @@ export function poolLowerings(x: Shape, w: PoolWindow, looked: Looked, target: T
 /** Sends dy to all elements of its windows: (dy). Or to their maxima in x: (dy, x). */
 export function poolGradLowerings(x: Shape, w: PoolWindow, to: 'all' | 'max', target: TargetInfo): Lowering[] {
   return waysOf(x, target).map((planes) => {
+    if (to === 'max' && tilesInput(w)) return tiledLowering(x, w, planes, target);
     const rows = w.in[0] * w.in[1];
     const rowBytes = 8 * planes.block * w.in[2];
     const cut = to === 'all' ? { least: 1, most: rows } : rowsOfPositions(w, planes);
@@ -58,6 +60,17 @@ export function poolGradLowerings(x: Shape, w: PoolWindow, to: 'all' | 'max', ta
       build: (k, epilogue) => gradKernel(k, w, to, planes, d, kept, epilogue),
     };
   });
+}
+
+/** The gradient of a maximum over windows side by side: each window sends to its own elements, at once. */
+function tiledLowering(x: Shape, w: PoolWindow, planes: Planes, target: TargetInfo): Lowering {
+  const rowBytes = 4 * planes.block * (2 * w.in[2] * w.stride[1] + w.out[2]);
+  const d = deal(planes.images * planes.blocks, w.out[1], { least: 1, most: w.out[1], rowBytes, few: false }, target);
+  return {
+    ...common('pool_grad_tiled', x, w, planes, w.in, d),
+    inputs: [planes.layout, planes.layout],
+    build: (k, epilogue) => tiledKernel(k, w, planes, d, epilogue),
+  };
 }
 
 /** Positions a task keeps at a time, in bytes. */
@@ -179,4 +192,17 @@ function gradKernel(
     });
   });
   return k.finish(`pool_grad_${sentTo}_${epilogue.key}`);
+}
+
+function tiledKernel(k: KernelBuilder, w: PoolWindow, planes: Planes, d: Deal, epilogue: Epilogue): Kernel {
+  const dy = k.param('dy', 'f32');
+  const x = k.param('x', 'f32');
+  epilogue.params(k);
+  eachUnit(k, d, w.out[1], (_task, plane, from, to) => {
+    const emit = emitTo(k, planes, epilogue, plane);
+    const tiles = { window: w, planes, dy: planeAt(dy, planes, plane, w.out), x: planeAt(x, planes, plane, w.in) };
+    k.loop({ from, to }, (oh) => spreadRow(k, tiles, oh, emit));
+    k.if(to.eq(w.out[1]), () => spreadNothing(k, tiles, emit));
+  });
+  return k.finish(`pool_grad_tiled_${epilogue.key}`);
 }

@@ -1,0 +1,71 @@
+/**
+ * The gradient of a maximum over windows that lie side by side (2×2 with stride 2): a window's elements are nobody else's, so as soon as its
+ * first maximum is known, each of them gets the window's gradient or 0. Elements behind the last window get 0.
+ */
+
+import { affine, type I32, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
+import type { Planes, PoolWindow } from './pool-shape.js';
+
+export interface Spread {
+  readonly window: PoolWindow;
+  readonly planes: Planes;
+  readonly dy: Ptr<'f32'>;
+  readonly x: Ptr<'f32'>;
+}
+
+/** Windows of more elements are not written out. */
+const mostTaps = 16;
+
+/** True where windows of a flat input touch, do not overlap, and begin where it begins. */
+export function tilesInput(w: PoolWindow): boolean {
+  const [, kh, kw] = w.kernel;
+  const flat = w.in[0] === 1 && w.out[0] === 1 && w.kernel[0] === 1;
+  const inside = [1, 2].every(
+    (i) => w.padLo[i] === 0 && w.kernel[i] === w.stride[i] && w.dilation[i] === 1 && w.out[i] * w.stride[i] <= w.in[i],
+  );
+  return flat && inside && kh * kw <= mostTaps;
+}
+
+type Emit = (pixel: I32, v: number, value: Value) => void;
+
+/** Spreads one row of windows, and zeros behind its last one. */
+export function spreadRow(k: KernelBuilder, s: Spread, oh: I32, emit: Emit): void {
+  const { window: w, planes } = s;
+  const { block, width } = planes;
+  const [, kh, kw] = w.kernel;
+  const row = oh.mul(kh * w.in[2]);
+  const windows = oh.mul(w.out[2]);
+  k.loop(w.out[2], (ow) => {
+    const origin = row.add(ow.mul(kw));
+    const x = s.x.at(affine(origin).times(block));
+    const dy = s.dy.at(affine(windows.add(ow)).times(block));
+    const shift = (tap: number) => Math.floor(tap / kw) * w.in[2] + (tap % kw);
+    for (let v = 0; v < block / width; v++) {
+      let best = k.load(x, v * width, width);
+      let chosen = k.int(0, width);
+      for (let tap = 1; tap < kh * kw; tap++) {
+        const value = k.load(x, shift(tap) * block + v * width, width);
+        const keep = value.le(best).or(best.ne(best));
+        best = k.select(keep, best, value);
+        chosen = k.select(keep, chosen, k.int(tap, width));
+      }
+      const sent = k.load(dy, v * width, width);
+      for (let tap = 0; tap < kh * kw; tap++) emit(origin.add(shift(tap)), v, k.select(chosen.eq(tap), sent, 0));
+    }
+  });
+  const covered = w.out[2] * kw;
+  for (let h = 0; h < kh; h++) zeros(k, planes, row.add(h * w.in[2] + covered), w.in[2] - covered, emit);
+}
+
+/** Zeros in the rows behind the last window. */
+export function spreadNothing(k: KernelBuilder, s: Spread, emit: Emit): void {
+  const { window: w, planes } = s;
+  const covered = w.out[1] * w.kernel[1] * w.in[2];
+  zeros(k, planes, k.i32(covered), w.in[1] * w.in[2] - covered, emit);
+}
+
+function zeros(k: KernelBuilder, planes: Planes, from: I32, count: number, emit: Emit): void {
+  k.loop(count, (i) => {
+    for (let v = 0; v < planes.block / planes.width; v++) emit(from.add(i), v, k.f32(0, planes.width));
+  });
+}
