@@ -1,0 +1,344 @@
+/**
+ * The command as users meet it: a process of its own, real MNIST, signals. It is bundled afresh, so what is tested is the source as it stands.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { mnist } from '../data/index.node.js';
+import { encodePng, RunFolder, readSafetensors } from '../io/index.node.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+let folder: string;
+let main: string;
+
+beforeAll(async () => {
+  const cache = join(root, 'node_modules', '.cache');
+  await mkdir(cache, { recursive: true });
+  folder = await mkdtemp(join(cache, 'fovea-cli-'));
+  main = join(folder, 'dist', 'cli', 'main.js');
+  await build({
+    entryPoints: [join(root, 'src/cli/main.ts')],
+    outdir: join(folder, 'dist', 'cli'),
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'esm',
+    packages: 'external',
+    logLevel: 'error',
+  });
+  await cp(join(root, 'package.json'), join(folder, 'package.json'));
+});
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+interface Ended {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  out: string;
+  err: string;
+}
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  /** Waits for an object whose event this is. */
+  event(name: string): Promise<Record<string, unknown>>;
+}
+
+function start(...args: string[]): Running {
+  const child = spawn(process.execPath, [main, ...args], { cwd: folder, env: { ...process.env, NO_COLOR: '1' } });
+  let [out, err] = ['', ''];
+  const waiting: { name: string; resolve: (found: Record<string, unknown>) => void }[] = [];
+  child.stdout.on('data', (text: Buffer) => {
+    out += text;
+    for (const record of records(out)) {
+      for (const { name, resolve } of waiting) if (record.event === name) resolve(record);
+    }
+  });
+  child.stderr.on('data', (text: Buffer) => {
+    err += text;
+  });
+  const ended = new Promise<Ended>((resolve) => {
+    child.on('close', (code, signal) => resolve({ code, signal, out, err }));
+  });
+  return {
+    child,
+    ended,
+    event: (name) =>
+      new Promise((resolve, reject) => {
+        waiting.push({ name, resolve });
+        void ended.then(() => reject(new Error(`ended without '${name}':\n${out}${err}`)));
+      }),
+  };
+}
+
+function fovea(...args: string[]): Promise<Ended> {
+  return start(...args).ended;
+}
+
+/** The whole lines that are JSON objects. */
+function records(out: string): Record<string, unknown>[] {
+  return out
+    .slice(0, out.lastIndexOf('\n') + 1)
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+function last(out: string): Record<string, unknown> {
+  return records(out).at(-1)!;
+}
+
+describe('fovea', () => {
+  it('lists its commands, and starts fast', async () => {
+    const times: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      const begin = performance.now();
+      const { code, out } = await fovea('--help');
+      times.push(performance.now() - begin);
+      expect(code).toBe(0);
+      for (const name of ['train', 'eval', 'predict', 'summary', 'models', 'plan', 'devices']) {
+        expect(out).toMatch(new RegExp(`^ {2}${name} `, 'm'));
+      }
+    }
+    // 0.14 s on an idle machine; the limit is for one that runs other tests beside this.
+    expect(Math.min(...times)).toBeLessThan(1000);
+    const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
+    expect((await fovea('--version')).out).toBe(`${version}\n`);
+  });
+
+  it.each(['train', 'eval', 'predict', 'summary', 'models', 'plan', 'devices'])(
+    '%s --help has an example',
+    async (name) => {
+      const { code, out } = await fovea(name, '--help');
+      expect(code).toBe(0);
+      expect(out).toMatch(new RegExp(`^Usage: fovea ${name} `));
+      expect(out).toMatch(new RegExp(`Examples?:\\n {2}\\$ fovea ${name}`));
+    },
+  );
+
+  it.each([
+    [['trian', 'mnist'], "unknown command 'trian'\n(Did you mean train?)"],
+    [['train', 'mnist', '--epoch', '3'], "unknown option '--epoch'\n(Did you mean --epochs?)"],
+    [['train', 'mnist', '--model', 'clasic'], "There is no model 'clasic'. Did you mean classic?"],
+    [['summary', 'lenet'], "There is no model 'lenet'. Did you mean lenet5?"],
+    [['train', 'mnits'], "There are no pictures 'mnits'. Did you mean mnist?"],
+    [['train'], 'Which pictures? For example: fovea train mnist'],
+    [['train', 'mnist', '--device', 'wsam'], 'Did you mean wasm?'],
+    [['train', 'mnist', '--epochs', 'three'], 'It is a whole number from 1 up.'],
+    [['train', '--resume'], 'Which run? Name its folder: fovea train --resume --out runs/a'],
+    [['predict', 'runs/a'], "missing required argument 'picture'"],
+  ])('refuses %j with exit code 2 and a way out', async (args, message) => {
+    const { code, err, out } = await fovea(...args);
+    expect(err).toContain(message);
+    expect([code, out]).toEqual([2, '']);
+  });
+
+  it('fails with exit code 1 where there is no run, in JSON too', async () => {
+    const plain = await fovea('eval', 'nowhere');
+    expect([plain.code, plain.err]).toEqual([1, 'error: nowhere holds no run: there is no config.json in it\n']);
+    const json = await fovea('eval', 'nowhere', '--json');
+    expect(json.code).toBe(1);
+    expect(last(json.out)).toMatchObject({ event: 'error', name: 'FileError' });
+  });
+});
+
+describe('fovea models, summary, plan, devices', () => {
+  it('say the same numbers in words and in JSON', async () => {
+    const models = records((await fovea('models', '--json')).out);
+    expect(models.find((m) => m.name === 'classic')).toMatchObject({ params: 1_199_882, macs: 11_992_448 });
+    expect((await fovea('models')).out).toMatch(/classic +1,199,882 +11,992,448/);
+
+    const summary = last((await fovea('summary', 'classic', '--json')).out);
+    expect(summary).toMatchObject({ name: 'classic', params: 1_199_882, macs: 11_992_448, input: [1, 28, 28] });
+    const text = (await fovea('summary', 'classic')).out;
+    expect(text).toMatch(/conv2 +Conv2d +\[64, 24, 24\] +18,496 +10,616,832 +5×5/);
+    expect(text).toMatch(/fc1 +Linear +\[128\] +1,179,776 +1,179,648 +whole picture/);
+  });
+
+  it('plan lists the kernels of a step with their multiply-adds', async () => {
+    const { code, out } = await fovea('plan', 'lenet5', '--batch', '8', '--json');
+    expect(code).toBe(0);
+    const kernels = records(out).filter((r) => r.event === 'kernel');
+    const plan = last(out);
+    expect(plan).toMatchObject({ event: 'plan', name: 'lenet5', batch: 8, inference: false, kernels: kernels.length });
+    expect(kernels.reduce((sum, k) => sum + (k.macs as number), 0)).toBe(plan.macs);
+    // Forward and two gradients, but none by the pictures.
+    expect(plan.macs).toBe(8 * (3 * 416_520 - 117_600));
+    const inference = last((await fovea('plan', 'lenet5', '--batch', '8', '--inference', '--json')).out);
+    expect(inference).toMatchObject({ macs: 8 * 416_520, inference: true });
+    expect((await fovea('plan', 'lenet5', '--batch', '8')).out).toContain(`${kernels.length} kernels`);
+  });
+
+  it('devices says what was chosen and why', async () => {
+    const { out } = await fovea('devices', '--json');
+    expect(last(out)).toMatchObject({
+      event: 'chosen',
+      name: 'wasm',
+      reason: 'the fastest device there is on this machine',
+    });
+    expect((await fovea('devices')).out).toMatch(/^chosen +wasm with \d+ threads?: the fastest/m);
+  });
+});
+
+describe('fovea train', () => {
+  const small = [
+    'mnist',
+    '--model',
+    'lenet5',
+    '--limit',
+    '200',
+    '--test-limit',
+    '100',
+    '--batch-size',
+    '16',
+    '--epochs',
+    '3',
+  ];
+
+  it('trains, evaluates and predicts', async () => {
+    const { code, out, err } = await fovea('train', ...small, '--seed', '1', '--out', 'runs/a', '--lr', '3e-3');
+    expect([code, err]).toEqual([0, '']);
+    expect(out).toMatch(/^epoch 3\/3 +100 % .* pictures\/s +loss \d+\.\d+ +accuracy \d+\.\d+ %/m); // lines, for there is no terminal
+    expect(out).toMatch(/test accuracy {2}\d+\.\d+ %/);
+    expect(out).toContain('actual ↓  predicted →');
+    expect(out).toContain('saved in runs/a: model.safetensors');
+    expect(out).toContain('fovea predict runs/a digit.png');
+
+    const run = await RunFolder.open(join(folder, 'runs/a'));
+    expect(run.config.training).toMatchObject({ epochs: 3, batchSize: 16, lr: 3e-3, optimizer: 'adam' });
+    expect(run.config.data).toEqual({ source: 'mnist', limit: 200, testLimit: 100 });
+    const { tensors } = await readSafetensors(run.modelPath);
+    expect([...tensors.values()].reduce((sum, t) => sum + t.data.length, 0)).toBe(61_706);
+    const metrics = await run.readMetrics();
+    expect(metrics.filter((m) => m.event === 'epoch').map((m) => m.step)).toEqual([13, 26, 39]);
+
+    const evaluation = last((await fovea('eval', 'runs/a', '--json')).out);
+    const said = /test accuracy {2}(\d+\.\d+) %/.exec(out)![1];
+    expect((100 * (evaluation.accuracy as number)).toFixed(2)).toBe(said);
+    expect(evaluation.count).toBe(100);
+    expect((await fovea('eval', 'runs/a')).out).toContain(`test accuracy  ${said} %`);
+
+    const { test } = await mnist();
+    const { images } = test.batch([0]);
+    await writeFile(join(folder, 'digit.png'), await encodePng({ data: images as Uint8Array, shape: [1, 28, 28] }));
+    const ink = Uint8Array.from(images, (x) => 255 - x);
+    await writeFile(join(folder, 'ink.png'), await encodePng({ data: ink, shape: [1, 28, 28] }));
+    const both = records((await fovea('predict', 'runs/a', 'digit.png', '--top', '10', '--json')).out);
+    const inverted = records((await fovea('predict', 'runs/a', 'ink.png', '--top', '10', '--invert', '--json')).out);
+    expect(both[0].top).toEqual(inverted[0].top);
+    const top = both[0].top as { class: string; probability: number }[];
+    expect(top.length).toBe(10);
+    expect(top.reduce((sum, t) => sum + t.probability, 0)).toBeCloseTo(1, 5);
+    expect((await fovea('predict', 'runs/a', 'ink.png')).out).toContain('try --invert');
+    expect((await fovea('predict', 'runs/a', 'digit.png')).out).not.toContain('--invert');
+  });
+
+  it('prints JSON only with --json, "done" last; refuses to overwrite and to change a run', async () => {
+    const { code, out, err } = await fovea(
+      'train',
+      ...small,
+      '--epochs',
+      '1',
+      '--out',
+      'runs/j',
+      '--json',
+      '--validation',
+      '0.2',
+    );
+    expect([code, err]).toEqual([0, '']);
+    expect(records(out).length).toBe(out.trimEnd().split('\n').length);
+    expect(records(out).map((r) => r.event)).toEqual(
+      expect.arrayContaining(['start', 'step', 'epoch', 'checkpoint', 'done']),
+    );
+    const done = last(out);
+    expect(done).toMatchObject({ event: 'done', model: 'lenet5', params: 61_706, epochs: 1, steps: 10, run: 'runs/j' });
+    expect(done.testAccuracy).toBeGreaterThan(0);
+    expect(done.seconds).toBeGreaterThan(0);
+
+    const again = await fovea('train', ...small, '--out', 'runs/j');
+    expect(again.code).toBe(2);
+    expect(again.err).toContain('fovea train --resume --out runs/j');
+    const other = await fovea('train', '--resume', '--out', 'runs/j', '--lr', '0.5');
+    expect(other.err).toContain('runs/j was begun with --lr 0.001; a resumed run keeps that.');
+    expect(other.code).toBe(2);
+  });
+
+  it('ends with the same bits, however often it is killed and resumed', async () => {
+    const args = [...small, '--checkpoint-every', '2', '--json', '--threads', '2', '--seed', '4'];
+    const unbroken = await fovea('train', ...args, '--out', 'runs/whole');
+    expect(unbroken.code).toBe(0);
+
+    let kills = 0;
+    let positions = 0;
+    let end: Ended | null = null;
+    for (let attempt = 0; end === null; attempt++) {
+      const resume = attempt > 0;
+      const run = start(
+        'train',
+        ...(resume ? ['--resume', '--json', '--threads', '2', '--checkpoint-every', '2'] : args),
+        '--out',
+        'runs/broken',
+      );
+      if (attempt < 5) {
+        // In turn: while it begins, after a checkpoint, and some time later, so that kills land anywhere in a step or a write.
+        await (attempt === 1 ? run.event('start') : run.event('checkpoint')).catch(() => {});
+        await new Promise((resolve) => setTimeout(resolve, [0, 5, 20, 60, 1][attempt]));
+        run.child.kill('SIGKILL');
+      }
+      const ended = await run.ended;
+      if (ended.signal === 'SIGKILL') kills++;
+      else if (ended.code === 0) end = ended;
+      else throw new Error(`attempt ${attempt} failed:\n${ended.out}${ended.err}`);
+      if (resume && records(ended.out).some((r) => r.event === 'start' && (r.step as number) > 0)) positions++;
+    }
+    expect(kills).toBeGreaterThanOrEqual(3);
+    expect(positions).toBeGreaterThanOrEqual(2);
+    const bits = (run: string) => readFile(join(folder, run, 'model.safetensors'));
+    expect((await bits('runs/broken')).equals(await bits('runs/whole'))).toBe(true);
+    const [whole, broken] = [last(unbroken.out), last(end.out)];
+    for (const key of ['testAccuracy', 'testLoss', 'trainLoss', 'trainAccuracy', 'steps'])
+      expect(broken[key]).toBe(whole[key]);
+    const steps = async (run: string) => {
+      const lines = await (await RunFolder.open(join(folder, run))).readMetrics();
+      return lines.map(({ seconds: _, ...line }) => line);
+    };
+    expect(await steps('runs/broken')).toEqual(await steps('runs/whole'));
+  });
+
+  it('saves on Ctrl-C, says how to resume, and trains a finished run longer', async () => {
+    const run = start('train', ...small, '--epochs', '50', '--checkpoint-every', '5', '--json', '--out', 'runs/int');
+    await run.event('checkpoint');
+    run.child.kill('SIGINT');
+    const { code, out, err } = await run.ended;
+    expect([code, err]).toEqual([130, '']);
+    const { event, resume, step } = last(out);
+    expect([event, resume]).toEqual(['interrupted', 'fovea train --resume --out runs/int']);
+    // Not finished, but its weights can be looked at.
+    expect(last((await fovea('eval', 'runs/int', '--json')).out)).toMatchObject({
+      event: 'evaluation',
+      weights: 'last',
+    });
+
+    const epochs = Math.ceil((step as number) / 13) + 1;
+    const longer = await fovea('train', '--resume', '--out', 'runs/int', '--epochs', String(epochs), '--json');
+    expect(longer.code).toBe(0);
+    expect(records(longer.out)[0]).toMatchObject({ event: 'start', step, resumed: true });
+    expect(last(longer.out)).toMatchObject({ event: 'done', epochs, steps: 13 * epochs });
+    expect((await RunFolder.open(join(folder, 'runs/int'))).config.training.epochs).toBe(epochs);
+  });
+
+  it('explains a training that diverges', async () => {
+    const { code, err } = await fovea('train', ...small, '--optimizer', 'sgd', '--lr', '1e8', '--out', 'runs/nan');
+    expect(code).toBe(1);
+    expect(err).toMatch(
+      /^error: training stopped in step \d+: the loss is (NaN|-?Infinity)\n {2}first in the output of \w+ /,
+    );
+    expect(err).toContain('learning rate 100000000');
+  });
+});
