@@ -1,15 +1,17 @@
 /**
  * Runs a compiled step kernel by kernel in the WebAssembly sandbox, on one thread and without a device: for tests that look at the compiler alone.
- * The arena starts out full of NaN, so that a kernel that reads what nobody wrote is seen.
+ * Memory starts out full of NaN, so that a kernel that reads what nobody wrote is seen; tasks run last to first, so that one that leans on an
+ * earlier one is seen; and what no launch may write is looked at afterwards.
  */
 
 import { assembleKernel } from '../src/codegen/wasm/index.js';
 import { pack, unpack } from '../src/compile/pack.js';
 import { type CompiledStep, compile } from '../src/compile/pipeline.js';
 import { traceRequest } from '../src/compile/trace.js';
-import { type Layout, plain } from '../src/graph/layout.js';
+import { type Layout, physicalSize } from '../src/graph/layout.js';
 import type { Node } from '../src/graph/node.js';
 import type { TargetInfo } from '../src/graph/op.js';
+import type { Storage } from '../src/graph/storage.js';
 import type { Assignment } from '../src/graph/target.js';
 import type { Kernel } from '../src/ir/index.js';
 import { allocate, type TypedArray } from '../src/util/dtype.js';
@@ -23,62 +25,100 @@ export interface Ran {
   readonly assigned: TypedArray[];
 }
 
+export interface RunOptions {
+  readonly target?: TargetInfo;
+  /** How a persistent storage already lies in device memory; null: still on the host. */
+  readonly resident?: (storage: Storage) => Layout | null;
+}
+
+/** Kernels compile once, for the compiler keeps them too. */
+const modules = new WeakMap<Kernel, WebAssembly.Module>();
+
+/** @throws if a launch wrote to a storage that is not assigned, or behind one. */
 export function runCompiled(
   roots: readonly Node[],
   assigns: readonly Assignment[] = [],
-  target: TargetInfo = wasmTarget,
+  { target = wasmTarget, resident = () => null }: RunOptions = {},
 ): Ran {
-  const trace = traceRequest(roots, assigns, () => null);
-  const step = compile(trace, target, () => null, 'test');
-  const features = { relaxedSimd: relaxedSimd(), threads: false };
+  const trace = traceRequest(roots, assigns, resident);
+  const step = compile(trace, target, (i) => resident(trace.storages[i]), 'test');
   const layouts = new Map<number, Layout>(step.resident.map((r) => [r.storage, r.layout]));
   const addresses: number[] = [];
-  let end = 64 + Math.ceil(step.program.arenaBytes / 64) * 64;
+  const arena = lowGuardBytes;
+  let end = arena + roundUp(step.program.arenaBytes);
   const packed = trace.storages.map((s, i) => {
     const layout = layouts.get(i);
     if (layout === undefined) return null;
     const data = pack(s.read(), s.shape, s.dtype, layout);
     addresses[i] = end;
-    end += Math.ceil(Math.max(data.byteLength, 1) / 64) * 64;
+    end += roundUp(Math.max(data.byteLength, 1)) + guardBytes;
     return data;
   });
   const memory = new WebAssembly.Memory({ initial: Math.ceil((end + 4096) / 65536) });
   new Float32Array(memory.buffer).fill(Number.NaN);
   const bytes = (address: number, length: number) => new Uint8Array(memory.buffer, address, length);
-  const raw = (data: TypedArray) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   packed.forEach((data, i) => {
     if (data !== null) bytes(addresses[i], data.byteLength).set(raw(data));
   });
   for (const { storage, offset } of step.staged) {
     const data = trace.storages[storage].read();
-    bytes(64 + offset, data.byteLength).set(raw(data));
+    bytes(arena + offset, data.byteLength).set(raw(data));
   }
-  const compiled = new Map<Kernel, (...args: number[]) => void>();
+  const before = new Uint8Array(memory.buffer.slice(0));
+
   for (const { kernel, args } of step.program.launches) {
-    if (!compiled.has(kernel)) {
-      const module = new WebAssembly.Module(assembleKernel(kernel, features));
-      compiled.set(kernel, new WebAssembly.Instance(module, { env: { memory } }).exports.kernel as never);
-    }
-    const at = args.map((a) => ('arena' in a ? 64 + a.arena : addresses[a.slot - 1] + (a.offset ?? 0)));
-    compiled.get(kernel)!(...at, 0, kernel.tasks);
+    const at = args.map((a) => ('arena' in a ? arena + a.arena : addresses[a.slot - 1] + (a.offset ?? 0)));
+    runBackwards(kernel, memory, at);
   }
-  const read = (
-    address: number,
-    node: { shape: readonly number[]; dtype: Node['dtype'] },
-    elements: number,
-  ): TypedArray => {
-    const data = allocate(node.dtype, elements);
+
+  const assigned = new Set(step.assigned);
+  packed.forEach((data, i) => {
+    if (data === null) return;
+    const from = assigned.has(i) ? addresses[i] + roundUp(data.byteLength) : addresses[i];
+    const to = addresses[i] + roundUp(Math.max(data.byteLength, 1)) + guardBytes;
+    // Whole vectors may be written into what rounding leaves behind a value, nothing else.
+    for (let a = from; a < to; a++) {
+      const changed = bytes(a, 1)[0] !== before[a];
+      if (changed) throw new Error(`storage ${i} of ${data.byteLength} bytes: byte ${a - addresses[i]} was written`);
+    }
+  });
+  const read = (address: number, dtype: Node['dtype'], elements: number): TypedArray => {
+    const data = allocate(dtype, elements);
     raw(data).set(bytes(address, data.byteLength));
     return data;
   };
   return {
     step,
-    results: roots.map((r, i) => read(64 + step.results[i].offset, r, numel(r.shape))),
+    results: roots.map((r, i) => read(arena + step.results[i].offset, r.dtype, numel(r.shape))),
     assigned: step.assigned.map((slot) => {
       const s = trace.storages[slot];
-      const layout = layouts.get(slot) ?? plain;
-      const size = pack(allocate(s.dtype, numel(s.shape)), s.shape, s.dtype, layout).length;
-      return unpack(read(addresses[slot], s, size), s.shape, s.dtype, layout);
+      const layout = layouts.get(slot);
+      if (layout === undefined) return s.read(); // untouched: assigned itself, or empty
+      return unpack(read(addresses[slot], s.dtype, physicalSize(s.shape, layout)), s.shape, s.dtype, layout);
     }),
   };
+}
+
+/** As on the device: a kernel may start from an address before its buffer and come back with an instruction's offset. */
+const lowGuardBytes = 256 * 1024;
+const guardBytes = 64;
+const mostCalls = 64;
+
+function runBackwards(kernel: Kernel, memory: WebAssembly.Memory, args: readonly number[]): void {
+  let module = modules.get(kernel);
+  if (module === undefined) {
+    module = new WebAssembly.Module(assembleKernel(kernel, { relaxedSimd: relaxedSimd(), threads: false }));
+    modules.set(kernel, module);
+  }
+  const run = new WebAssembly.Instance(module, { env: { memory } }).exports.kernel as (...args: number[]) => void;
+  const chunk = Math.max(1, Math.ceil(kernel.tasks / mostCalls));
+  for (let to = kernel.tasks; to > 0; to -= chunk) run(...args, Math.max(0, to - chunk), to);
+}
+
+function roundUp(bytes: number): number {
+  return Math.ceil(bytes / 64) * 64;
+}
+
+function raw(data: TypedArray): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }

@@ -112,12 +112,7 @@ export class CompiledTarget implements Target {
   }
 
   private async build(trace: Trace): Promise<LoadedStep> {
-    const step = compile(
-      trace,
-      this.info,
-      (i) => this.settledLayout(trace.storages[i]),
-      `step ${++this.serial}`,
-    );
+    const step = compile(trace, this.info, (i) => this.settledLayout(trace.storages[i]), `step ${++this.serial}`);
     return { step, loaded: await this.device.load(assembleProgram(step.program, this.device.features)) };
   }
 

@@ -200,7 +200,7 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
   };
 
   for (const node of order) {
-    if (!stored.has(node) || node.op === inputOp) continue;
+    if (!stored.has(node) || node.op === inputOp || numel(node.shape) === 0) continue;
     if (lowerings.has(node)) {
       const lowering = lowerings.get(node)!;
       attach(open('structured', [node], node.shape, lowering), node, needs(node.inputs.map((i) => source(i).base)));
@@ -239,7 +239,10 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
 
   /** The group that `node` can join: one that has just produced an operand, else one that walks the same operand. */
   function host(node: Node, reads: readonly Node[], deps: ReadonlySet<Group>): Group | null {
-    const fits = (g: Group) => canHost(g, node) && ![...deps].some((d) => d !== g && waitsFor(d, g));
+    const fits = (g: Group) =>
+      canHost(g, node) &&
+      reads.every((n) => groupOf.get(n) !== g || readsDirectly(node, n)) &&
+      ![...deps].some((d) => d !== g && waitsFor(d, g));
     const producers = [...deps].filter((g) => sameDomain(g, node)).sort((a, b) => b.index - a.index);
     for (const g of producers) if (fits(g)) return g;
     for (let i = groups.length - 1; i >= 0; i--) {

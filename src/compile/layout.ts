@@ -7,7 +7,7 @@
 
 import { blocked, type Layout, physicalShape, plain } from '../graph/layout.js';
 import type { Node } from '../graph/node.js';
-import { contiguousStrides, type Shape, sameShape } from '../util/shape.js';
+import { contiguousStrides, numel, type Shape, sameShape } from '../util/shape.js';
 import { type Fusion, type Group, isIdentity } from './fuse.js';
 import { type InputAttrs, inputOp, type StepGraph } from './simplify.js';
 
@@ -160,8 +160,7 @@ export function chooseLayouts(graph: StepGraph, fusion: Fusion, schedule: readon
       const axes = group.anchors[0].op.facts.reduction!.axes(group.anchors[0].attrs);
       const inner = group.anchors.flatMap((a) => direct([a], space));
       let domain = pick(inner, layouts, free) ?? plain;
-      // Lanes past the end of a blocked axis must not enter a sum.
-      if (axes.includes(domain.blockAxis) && space[domain.blockAxis] % domain.block !== 0) domain = plain;
+      if (!reducesWithin(space, domain, axes, group.domain)) domain = plain;
       domains.set(group, domain);
       settle(inner, domain, free, layouts);
       for (const n of group.stores)
@@ -195,6 +194,17 @@ export function chooseLayouts(graph: StepGraph, fusion: Fusion, schedule: readon
   }
   for (const input of free) layouts.set(input, demands.get(input) ?? plain);
   return { of: (n) => layouts.get(n) ?? plain, domain: (g) => domains.get(g)! };
+}
+
+/**
+ * Whether lanes past the end of a blocked axis come to no harm in a reduction: they must not enter a sum, and where the axis is kept they must
+ * land in such lanes of the result, or behind its last element.
+ */
+function reducesWithin(space: Shape, domain: Layout, axes: readonly number[], outShape: Shape): boolean {
+  if (domain.blockAxis < 0 || space[domain.blockAxis] % domain.block === 0) return true;
+  if (axes.includes(domain.blockAxis)) return false;
+  const row = numel(outShape) > 1 && numel(outShape) === space[domain.blockAxis];
+  return row || reducedLayout(space, domain, axes, outShape).order.length > 0;
 }
 
 /** The first layout among operands that is not plain. */

@@ -21,7 +21,7 @@ import {
 import { type Accumulation, pointwiseKernel, reduceKernel } from '../kernels/nest.js';
 import { dtypeBytes } from '../util/dtype.js';
 import { invariant } from '../util/errors.js';
-import { contiguousStrides, type Shape } from '../util/shape.js';
+import { contiguousStrides, numel, type Shape, sameShape } from '../util/shape.js';
 import { type Fusion, type Group, isIdentity } from './fuse.js';
 import { canonical, coordStrides, type LayoutPlan, mergeStrides, ownStrides, physicalStrides } from './layout.js';
 import { relayoutPieces } from './relayout.js';
@@ -44,8 +44,8 @@ export interface PlannedLaunch {
 }
 
 export interface Lowered {
-  readonly launches: readonly PlannedLaunch[];
-  /** Where a stored node's value lies in a given layout, if it was needed there. */
+  readonly launches: PlannedLaunch[];
+  /** Where a stored node's value lies in a given layout. The first time one is asked for, its conversion is added to the launches. */
   place(node: Node, layout: Layout): Place;
 }
 
@@ -94,7 +94,7 @@ export function lower(
   const fetch = (node: Node, layout: Layout): Place => {
     const wanted = placeIn(node, layout);
     const own = placeIn(node, layouts.of(node));
-    if (wanted === own || written.has(wanted)) return wanted;
+    if (wanted === own || written.has(wanted) || numel(node.shape) === 0) return wanted;
     written.add(wanted);
     launches.push(...convert(node.shape, node, own, wanted));
     return wanted;
@@ -136,7 +136,7 @@ export function lower(
     shape: Shape,
     layout: Layout,
     walk: (strides: readonly number[], shape: Shape) => number[],
-    own: (node: Node) => number[],
+    own: (node: Node, layout: Layout) => number[],
   ): { body: Body; args: Arg[]; results: number[] } => {
     const steps: Step[] = [];
     const operands: Operand[] = [];
@@ -147,11 +147,10 @@ export function lower(
     const read = (node: Node): number => {
       const view = fusion.source(node);
       const base = view.base;
-      // Axes of size 1 around the same elements do not matter.
-      const direct = isIdentity(view) && sameAxes(base.shape, shape);
-      const blockedDirect = direct && layouts.of(base).order.length > 0;
-      const place = fetch(base, blockedDirect ? layout : plain);
-      const strides = place.layout.order.length > 0 ? own(base) : walk(view.strides, node.shape);
+      // What lies in a layout of its own and is walked index by index is read as the group walks it, everything else row by row.
+      const direct = isIdentity(view) && sameShape(base.shape, shape) && layouts.of(base).order.length > 0;
+      const place = fetch(base, direct ? layout : plain);
+      const strides = place.layout.order.length > 0 ? own(base, place.layout) : walk(view.strides, node.shape);
       const key = `${base.id}|${layoutKey(place.layout)}|${view.offset}|${strides.join()}`;
       const known = loads.get(key);
       if (known !== undefined) return known;
@@ -193,7 +192,7 @@ export function lower(
       const place = placeIn(n, layouts.of(n));
       written.add(place);
       args.push({ place, offsetBytes: 0, writes: true });
-      const strides = place.layout.order.length > 0 ? own(n) : walk(contiguousStrides(n.shape), n.shape);
+      const strides = place.layout.order.length > 0 ? own(n, place.layout) : walk(contiguousStrides(n.shape), n.shape);
       return { step: stepOf(n), to: { elem: elemOf(n.dtype), strides, offset: 0 } };
     });
     return { body: { steps, operands, outputs }, args, results: computed };
@@ -290,9 +289,7 @@ export function lower(
       return full;
     };
     const walkOut = (strides: readonly number[], s: Shape) => physicalStrides(ontoSpace(strides, s), layout);
-    const ownOut = (n: Node) => {
-      const l = layouts.of(n);
-      if (l.order.length === 0) return walkOut(contiguousStrides(n.shape), n.shape);
+    const ownOut = (n: Node, l: Layout) => {
       // A blocked result: lay its own physical strides over the kept physical axes of the input.
       const strides = ownStrides(n.shape, l);
       const sizesOut = physicalShape(n.shape, l);
@@ -434,12 +431,6 @@ function align(strides: readonly number[], from: Shape, to: Shape): number[] {
     out[i] = strides[j++];
   }
   return out;
-}
-
-function sameAxes(a: Shape, b: Shape): boolean {
-  const x = a.filter((n) => n !== 1);
-  const y = b.filter((n) => n !== 1);
-  return x.length === y.length && x.every((n, i) => n === y[i]);
 }
 
 function short(title: string): string {

@@ -12,6 +12,7 @@ import type { TargetInfo } from '../graph/op.js';
 import type { Arg, Program } from '../ir/index.js';
 import { elemOf } from '../kernels/fused.js';
 import { dtypeBytes } from '../util/dtype.js';
+import { numel } from '../util/shape.js';
 import { fuse, type Group } from './fuse.js';
 import { chooseLayouts } from './layout.js';
 import { type Lowered, lower, type Place, type PlannedLaunch } from './lower.js';
@@ -47,8 +48,11 @@ export function compile(
   const layouts = chooseLayouts(graph, fusion, order);
   const lowered = lower(order, fusion, layouts, target, new Set(graph.roots));
   const storageLayout = graph.inputs.map((i) => layouts.of(i));
-  const launches = [...lowered.launches];
-  const finals = copyAssigned(graph, copies, lowered, storageLayout, target, launches);
+  // A value whose storage lies in another layout than it was written in is converted into it.
+  for (const [value, slot] of inPlace) lowered.place(value, storageLayout[slot]);
+  const { launches } = lowered;
+  const results = copyResults(graph, lowered, target);
+  const finals = copyAssigned(copies, lowered, storageLayout, target);
 
   // Every place either is a storage, or lives in the arena from its first launch to its last.
   const slotOf = (place: Place): number | null => {
@@ -80,7 +84,6 @@ export function compile(
   launches.forEach((launch, at) => {
     for (const arg of launch.args) touch(arg.place, at);
   });
-  const results = graph.roots.map((root) => lowered.place(root, plain));
   for (const place of results) touch(place, end);
   const places = [...spans.keys()];
   const lifetimes: Lifetime[] = places.map((p) => ({ sizeBytes: p.sizeBytes, ...spans.get(p)! }));
@@ -118,27 +121,34 @@ export function compile(
   };
 }
 
+/** Where results lie. One that is a persistent storage itself is copied, since the storage may be written next. */
+function copyResults(graph: StepGraph, lowered: Lowered, target: TargetInfo): Place[] {
+  return graph.roots.map((root) => {
+    const place = lowered.place(root, plain);
+    if (root.op !== inputOp || !(root.attrs as InputAttrs).persistent) return place;
+    const result: Place = { node: null, layout: plain, sizeBytes: place.sizeBytes };
+    lowered.launches.push(storeCopy(target, elemOf(root.dtype), numel(root.shape), root, place, result));
+    return result;
+  });
+}
+
 /**
  * Appends the copies of new values that could not be written in place. Values that are themselves storages are saved first, so that storages
  * may exchange their contents. Returns which places stand for which storages.
  */
 function copyAssigned(
-  graph: StepGraph,
   copies: readonly { readonly slot: number; readonly value: Node }[],
   lowered: Lowered,
   storageLayout: Layout[],
   target: TargetInfo,
-  launches: PlannedLaunch[],
 ): Map<Place, number> {
   const finals = new Map<Place, number>();
-  const sources = copies.map(({ slot, value }) => {
-    const place = lowered.place(value, storageLayout[slot]);
-    launches.splice(0, launches.length, ...lowered.launches);
-    return { slot, value, place };
-  });
+  const sources = copies
+    .filter(({ value }) => numel(value.shape) > 0)
+    .map(({ slot, value }) => ({ slot, value, place: lowered.place(value, storageLayout[slot]) }));
   const copy = (value: Node, from: Place, to: Place) => {
     const elements = physicalSize(value.shape, from.layout);
-    launches.push(storeCopy(target, elemOf(value.dtype), elements, value, from, to));
+    lowered.launches.push(storeCopy(target, elemOf(value.dtype), elements, value, from, to));
   };
   const saved = sources.map(({ slot, value, place }) => {
     if (value.op !== inputOp) return { slot, value, place };

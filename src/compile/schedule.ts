@@ -41,6 +41,8 @@ export function schedule(graph: StepGraph, fusion: Fusion): Schedule {
     for (const root of group.roots) for (const i of root.inputs) visit(i, root.op.facts.view === undefined);
   }
 
+  // Results, and values moved from storage to storage, are read after everything else has run.
+  const readLast = new Set([...graph.roots, ...graph.assigns.map((a) => a.value)]);
   const inPlace = new Map<Node, number>();
   const copies: { slot: number; value: Node }[] = [];
   for (const { slot, value } of graph.assigns) {
@@ -52,6 +54,7 @@ export function schedule(graph: StepGraph, fusion: Fusion): Schedule {
       writer !== undefined &&
       !inPlace.has(value) &&
       !graph.roots.includes(value) &&
+      !readLast.has(input) &&
       !scrambled.get(writer)?.has(input) &&
       !others.some((g) => waitsFor(g, writer));
     if (!possible) {
@@ -61,7 +64,6 @@ export function schedule(graph: StepGraph, fusion: Fusion): Schedule {
     for (const g of others) writer.after.add(g);
     inPlace.set(value, slot);
   }
-  // A copy at the end may not overwrite what another copy still reads.
   return { order: sort(fusion.groups), inPlace, copies };
 }
 

@@ -6,9 +6,9 @@
 import { attrsKey } from '../graph/key.js';
 import type { Layout } from '../graph/layout.js';
 import { type AnyOp, Node } from '../graph/node.js';
-import { defineOp } from '../graph/op.js';
-import type { DType } from '../util/dtype.js';
-import type { Shape } from '../util/shape.js';
+import { defineOp, type NdArray } from '../graph/op.js';
+import { allocate, type DType } from '../util/dtype.js';
+import { numel, type Shape } from '../util/shape.js';
 import type { Trace } from './trace.js';
 
 export interface InputAttrs {
@@ -27,6 +27,13 @@ export const inputOp = defineOp<InputAttrs>('input', {
     throw new Error('input: bound when a compiled step runs');
   },
   source: true,
+});
+
+/** What folding leaves behind: `value` in every element. */
+const constantOp = defineOp<{ readonly value: number; readonly shape: Shape; readonly dtype: DType }>('constant', {
+  infer: (_, { shape, dtype }) => ({ shape, dtype }),
+  reference: (_, { value, shape, dtype }) => arrayOf(dtype, numel(shape)).fill(value),
+  uniform: ({ value }) => value,
 });
 
 export interface StepGraph {
@@ -83,7 +90,7 @@ export function simplify(trace: Trace, residentLayout: (slot: number) => Layout 
   for (const node of trace.order) {
     const slot = trace.leaves.get(node);
     if (slot !== undefined) {
-      copies.set(node, inputs[slot]);
+      copies.set(node, numel(node.shape) === 0 ? intern(constantLike(0, node)) : inputs[slot]);
       continue;
     }
     const copy = settle(
@@ -123,29 +130,37 @@ function rewrite(node: Node): Node | null {
   return node.op.facts.simplify?.(node) ?? node.op.facts.decompose?.(node) ?? null;
 }
 
-/** Elementwise work on constants, and any rearrangement of a constant, is a constant. */
+/**
+ * Elementwise work on constants and any rearrangement of a constant is a constant; so is what has no elements, and what is made of nothing
+ * (a sum along an axis of length 0).
+ */
 function foldConstant(node: Node): Node | null {
   const { facts } = node.op;
-  if (node.inputs.length === 0 || (facts.pointwise === undefined && facts.view === undefined)) return null;
+  if (uniform(node) !== null) return null;
+  if (numel(node.shape) === 0) return constantLike(0, node);
+  if (node.inputs.length === 0) return null;
+  if (node.inputs.every((i) => numel(i.shape) === 0)) return foldNothing(node);
+  if (facts.pointwise === undefined && facts.view === undefined) return null;
   const values = node.inputs.map(uniform);
   if (values.some((v) => v === null)) return null;
-  const constantOp = node.inputs[0].op;
-  if (facts.view !== undefined) return constantLike(constantOp, values[0]!, node);
-  const scalars = node.inputs.map((i, n) => ({
-    shape: [],
-    dtype: i.dtype,
-    data:
-      i.dtype === 'float32'
-        ? Float64Array.of(values[n]!)
-        : i.dtype === 'int32'
-          ? Int32Array.of(values[n]!)
-          : Uint8Array.of(values[n]!),
-  }));
+  if (facts.view !== undefined) return constantLike(values[0]!, node);
+  const scalars = node.inputs.map((i, n): NdArray => ({ shape: [], dtype: i.dtype, data: arrayOf(i.dtype, 1).fill(values[n]!) })); // biome-ignore format: one thought
   const [value] = facts.reference(scalars, node.attrs, { shape: [], dtype: node.dtype });
-  return constantLike(constantOp, value, node);
+  return constantLike(value, node);
 }
 
-function constantLike(op: AnyOp, value: number, like: Node): Node {
-  const out = { value, shape: like.shape, dtype: like.dtype };
-  return new Node(op, [], out, like.shape, like.dtype);
+/** What an operation on empty inputs comes to, if it is the same everywhere. */
+function foldNothing(node: Node): Node | null {
+  const inputs = node.inputs.map(({ shape, dtype }): NdArray => ({ shape, dtype, data: arrayOf(dtype, 0) }));
+  const [first, ...rest] = node.op.facts.reference(inputs, node.attrs, node);
+  return rest.every((v) => Object.is(v, first)) ? constantLike(first, node) : null;
+}
+
+function constantLike(value: number, { shape, dtype }: Node): Node {
+  return new Node(constantOp, [], { value, shape, dtype }, shape, dtype);
+}
+
+/** Elements as the reference holds them: floats in float64. */
+function arrayOf(dtype: DType, length: number): NdArray['data'] {
+  return dtype === 'float32' ? new Float64Array(length) : (allocate(dtype, length) as Int32Array | Uint8Array);
 }

@@ -52,7 +52,7 @@ export function traceRequest(
     }
     return slot;
   };
-  const parts: string[] = []; // the structure; storages are described by `traceKey`
+  let structure = ''; // storages are described by `traceKey`
   for (let i = 0; i < order.length; i++) {
     const node = order[i];
     index.set(node, i);
@@ -61,22 +61,22 @@ export function traceRequest(
       if (node.realized === null) checkCurrent(node);
       const slot = slotOf(storage);
       leaves.set(node, slot);
-      parts.push(`s${slot}`);
+      structure += `s${slot};`;
       continue;
     }
-    let part = `${opId(node.op)}`;
-    for (const input of node.inputs) part += `,${index.get(input)}`;
-    part += attrsKey(node.attrs);
-    if (node.inputs.length === 0) part += node.shape.join('x') + node.dtype;
-    parts.push(part);
+    const { op, inputs } = node;
+    structure += opId(op);
+    // Inputs mostly come just before: distances are short numbers, and the same in repeated parts.
+    for (let j = 0; j < inputs.length; j++) structure += `,${i - index.get(inputs[j])!}`;
+    structure += attrsKey(node.attrs);
+    structure += inputs.length === 0 ? `${node.shape.join()}${node.dtype};` : ';';
   }
   const targets = assigns.map((a) => {
     const slot = slotOf(a.storage);
-    parts.push(`=${slot}:${index.get(a.value)}`);
+    structure += `=${slot}:${index.get(a.value)};`;
     return { storage: slot, value: a.value };
   });
-  parts.push(`!${roots.map((r) => index.get(r)).join()}`);
-  const structure = parts.join(';');
+  structure += `!${roots.map((r) => index.get(r)).join()}`;
   const trace = { order, storages, leaves, roots, assigns: targets, structure };
   return { ...trace, key: traceKey(trace, residentLayout) };
 }

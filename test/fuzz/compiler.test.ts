@@ -1,0 +1,74 @@
+/**
+ * Random graphs, compiled and run in the sandbox, against the reference: equal to the bit. A failure prints the seed, the path to the shrunk
+ * case and its graph; FUZZ_SEED and FUZZ_PATH run it again, FUZZ_SECONDS gives it longer.
+ */
+
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { leafStorage } from '../../src/compile/trace.js';
+import { ReferenceTarget } from '../../src/devices/reference/index.js';
+import { print } from '../../src/graph/print.js';
+import type { TypedArray } from '../../src/util/dtype.js';
+import { runCompiled } from '../run-compiled.js';
+import { buildGraph, type RandomGraph, type Recipe } from './random-graph.js';
+
+const seconds = Number(process.env.FUZZ_SECONDS ?? 15);
+const seed = process.env.FUZZ_SEED === undefined ? undefined : Number(process.env.FUZZ_SEED);
+const path = process.env.FUZZ_PATH;
+
+const choice = fc.nat({ max: 65535 });
+
+const recipes = (most: number, sizes: readonly number[], special: boolean): fc.Arbitrary<Recipe> =>
+  fc.record({
+    sizes: fc.constant(sizes),
+    seed: fc.nat({ max: 2 ** 30 }),
+    special: fc.constant(special),
+    moves: fc.array(fc.array(choice, { minLength: 8, maxLength: 8 }), { minLength: 1, maxLength: most, size: 'max' }),
+    roots: fc.array(fc.nat({ max: 40 }), { minLength: 1, maxLength: 4 }),
+    assigns: fc.array(fc.tuple(choice, choice), { maxLength: 4 }),
+    layouts: fc.array(fc.nat({ max: 12 }), { minLength: 1, maxLength: 3 }),
+  });
+
+function agrees(recipe: Recipe): void {
+  const graph = buildGraph(recipe);
+  const roots = graph.roots.filter((r) => leafStorage(r) === null);
+  const wanted = new ReferenceTarget().evaluateAll([...roots, ...graph.assigns.map((a) => a.value)]);
+  try {
+    const ran = runCompiled(roots, graph.assigns, { resident: graph.resident });
+    [...ran.results, ...ran.assigned].forEach((got, i) => {
+      const name = i < roots.length ? `root ${i}` : `assigned value ${i - roots.length}`;
+      same(got, wanted[i].data, `${name} of shape [${wanted[i].shape}]`);
+    });
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\n${describe(graph)}`, { cause: error });
+  }
+}
+
+function same(got: TypedArray, want: ArrayLike<number>, what: string): void {
+  expect(got.length, what).toBe(want.length);
+  for (let i = 0; i < want.length; i++) {
+    const w = want[i] + 0;
+    if (got[i] !== w && !(Number.isNaN(got[i]) && Number.isNaN(w)))
+      expect.fail(`${what}: element ${i} is ${got[i]}, not ${w}`);
+  }
+}
+
+function describe({ roots, assigns, resident }: RandomGraph): string {
+  const where = assigns.map((a) => `  ${a.storage.shape} lies ${JSON.stringify(resident(a.storage))}`);
+  return `${print([...roots, ...assigns.map((a) => a.value)])}\nassigned: the last ${assigns.length}\n${where.join('\n')}`;
+}
+
+function fuzz(name: string, share: number, arbitrary: fc.Arbitrary<Recipe>): void {
+  const limit = { interruptAfterTimeLimit: seconds * share * 1000, markInterruptAsFailure: false, numRuns: 1e6 };
+  test(name, { timeout: (seconds + 120) * 1000 }, () => {
+    fc.assert(fc.property(arbitrary, agrees), { ...limit, seed, path });
+  });
+}
+
+fuzz(
+  'graphs around the edges of vectors and blocks',
+  0.5,
+  recipes(30, [1, 2, 3, 4, 5, 7, 8, 9, 12, 16, 17, 33], false),
+);
+fuzz('graphs with NaN and infinities', 0.25, recipes(20, [1, 2, 3, 4, 5, 8, 9, 17], true));
+fuzz('graphs with sizes of 0 and 1', 0.25, recipes(12, [0, 1, 1, 2, 5, 8, 9], false));
