@@ -157,7 +157,9 @@ export const scatterAddOp = defineOp<AxisParams>('scatterAdd', {
     return y;
   },
   vjp: (dy, { inputs: [, index], attrs: { axis } }) => [dy, null, gather(dy, axis, index)],
-  lower: ({ inputs: [base, index], attrs: { axis } }) => [scatterAddLowering(base.shape, index.shape, axis, base.dtype)],
+  lower: ({ inputs: [base, index], attrs: { axis } }) => [
+    scatterAddLowering(base.shape, index.shape, axis, base.dtype),
+  ],
 });
 
 export const sortIndicesOp = defineOp<SortParams>('sortIndices', {

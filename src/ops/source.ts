@@ -2,8 +2,8 @@
 
 import type { Node } from '../graph/node.js';
 import { defineOp, record } from '../graph/op.js';
-import { iotaLowering, randomBitsLowering } from '../kernels/rearrange.js';
 import type { Storage } from '../graph/storage.js';
+import { iotaLowering, randomBitsLowering } from '../kernels/rearrange.js';
 import type { DType } from '../util/dtype.js';
 import { ConfigError } from '../util/errors.js';
 import { philoxFill } from '../util/philox.js';
