@@ -5,7 +5,7 @@ import type { Padding, PerAxis } from '../ops/window.js';
 import { F, type Tensor, type ValuesAndIndices } from '../tensor/index.js';
 import { Module } from './module.js';
 
-export interface MaxPoolLayerOptions {
+export interface MaxPoolLayerOptions<Indices extends boolean = boolean> {
   /** Defaults to kernelSize. */
   readonly stride?: PerAxis;
   readonly padding?: Padding;
@@ -13,8 +13,11 @@ export interface MaxPoolLayerOptions {
   /** Rounds the output size up instead of down. */
   readonly ceilMode?: boolean;
   /** Makes `forward` return { values, indices }: int32 positions in the spatial plane. */
-  readonly returnIndices?: boolean;
+  readonly returnIndices?: Indices;
 }
+
+/** What a max-pooling layer returns. */
+export type MaxPoolOutput<Indices extends boolean> = Indices extends true ? ValuesAndIndices : Tensor;
 
 export interface AvgPoolLayerOptions {
   /** Defaults to kernelSize. */
@@ -55,26 +58,29 @@ abstract class AdaptivePool extends Module {
 }
 
 /** The largest value of each window: [N, C, L] → [N, C, L']. */
-export class MaxPool1d extends WindowPool<MaxPoolLayerOptions> {
-  override forward(x: Tensor): Tensor | ValuesAndIndices {
+export class MaxPool1d<Indices extends boolean = false> extends WindowPool<MaxPoolLayerOptions<Indices>> {
+  override forward(x: Tensor): MaxPoolOutput<Indices> {
     const { returnIndices, ...window } = this.options;
-    return returnIndices ? F.maxPool1dWithIndices(x, this.kernelSize, window) : x.maxPool1d(this.kernelSize, window);
+    const y = returnIndices ? F.maxPool1dWithIndices(x, this.kernelSize, window) : x.maxPool1d(this.kernelSize, window);
+    return y as MaxPoolOutput<Indices>;
   }
 }
 
 /** The largest value of each window: [N, C, H, W] → [N, C, H', W'], H' = ⌊(H + 2·padding − dilation·(kH − 1) − 1) / stride⌋ + 1. */
-export class MaxPool2d extends WindowPool<MaxPoolLayerOptions> {
-  override forward(x: Tensor): Tensor | ValuesAndIndices {
+export class MaxPool2d<Indices extends boolean = false> extends WindowPool<MaxPoolLayerOptions<Indices>> {
+  override forward(x: Tensor): MaxPoolOutput<Indices> {
     const { returnIndices, ...window } = this.options;
-    return returnIndices ? F.maxPool2dWithIndices(x, this.kernelSize, window) : x.maxPool2d(this.kernelSize, window);
+    const y = returnIndices ? F.maxPool2dWithIndices(x, this.kernelSize, window) : x.maxPool2d(this.kernelSize, window);
+    return y as MaxPoolOutput<Indices>;
   }
 }
 
 /** The largest value of each window: [N, C, D, H, W] → [N, C, D', H', W']. */
-export class MaxPool3d extends WindowPool<MaxPoolLayerOptions> {
-  override forward(x: Tensor): Tensor | ValuesAndIndices {
+export class MaxPool3d<Indices extends boolean = false> extends WindowPool<MaxPoolLayerOptions<Indices>> {
+  override forward(x: Tensor): MaxPoolOutput<Indices> {
     const { returnIndices, ...window } = this.options;
-    return returnIndices ? F.maxPool3dWithIndices(x, this.kernelSize, window) : x.maxPool3d(this.kernelSize, window);
+    const y = returnIndices ? F.maxPool3dWithIndices(x, this.kernelSize, window) : x.maxPool3d(this.kernelSize, window);
+    return y as MaxPoolOutput<Indices>;
   }
 }
 
