@@ -18,7 +18,7 @@ import {
   type Operand,
   type Step,
 } from '../kernels/fused.js';
-import { type Accumulation, pointwiseKernel, reduceKernel } from '../kernels/nest.js';
+import { type Accumulation, planReduction, pointwiseKernel, type ReductionStage } from '../kernels/nest.js';
 import { dtypeBytes } from '../util/dtype.js';
 import { invariant } from '../util/errors.js';
 import { contiguousStrides, numel, type Shape, sameShape } from '../util/shape.js';
@@ -245,7 +245,7 @@ export function lower(
     };
   };
 
-  const reduction = (group: Group): PlannedLaunch => {
+  const reduction = (group: Group): PlannedLaunch[] => {
     const space = group.anchors[0].inputs[0].shape;
     const layout = layouts.domain(group);
     const facts = group.anchors.map((a) => a.op.facts.reduction!);
@@ -275,13 +275,15 @@ export function lower(
     const keptAxes = space.map((_, i) => i).filter((i) => !axes.includes(i));
     const ontoSpace = (strides: readonly number[], s: Shape): number[] => {
       const full = new Array<number>(space.length).fill(0);
-      if (s.length === space.length && keptAxes.every((a) => s[a] === space[a] || s[a] === 1)) {
-        for (const a of keptAxes) full[a] = s[a] === 1 ? 0 : strides[a];
-      } else if (s.length === keptAxes.length) {
+      const sameRank = s.length === space.length && s.every((n, a) => n === (axes.includes(a) ? 1 : space[a]));
+      if (sameRank) {
+        for (const a of keptAxes) full[a] = strides[a];
+      } else if (s.length === keptAxes.length && s.every((n, i) => n === space[keptAxes[i]])) {
         keptAxes.forEach((a, i) => {
-          full[a] = s[i] === 1 ? 0 : strides[i];
+          full[a] = strides[i];
         });
       } else {
+        // A row of numbers, whatever the axes of size 1 around it.
         const from = s.findIndex((n) => n !== 1);
         const to = keptAxes.find((a) => space[a] !== 1);
         if (from >= 0 && to !== undefined) full[to] = strides[from];
@@ -323,10 +325,22 @@ export function lower(
     const title = [bodyTitle(before.body), what, bodyTitle(after.body)].filter((s) => s !== '').join(' → ');
     const name = `${what}_${sizes.map((n, d) => (reduced[d] ? `(${n})` : n)).join('x')}`;
     const key = `${targetKey}|${name}|${what}|${bodyKey(accumulated)}|${bodyKey(after.body)}`;
-    const kernel = cached(key, () =>
-      reduceKernel(builder(), name, sizes, reduced, accumulated, accumulations, after.body),
+    const plan = planReduction(target.lanes, name, sizes, reduced, accumulated, accumulations, after.body);
+    const partials = (writes: boolean): Arg[] => scratch.map((place) => ({ place, offsetBytes: 0, writes }));
+    const scratch = (plan.partials > 0 ? accumulations : []).map(
+      (): Place => ({ node: null, layout: plain, sizeBytes: plan.partials * 4 }),
     );
-    return { kernel, args: [...before.args, ...after.args], title, nodes: [...group.anchors, ...group.roots], macs: 0 };
+    const launch = (stage: ReductionStage, args: Arg[]): PlannedLaunch => ({
+      kernel: cached(`${key}|${stage.name}`, () => stage.build(builder())),
+      args,
+      title,
+      nodes: [...group.anchors, ...group.roots],
+      macs: 0,
+    });
+    return [
+      ...plan.first.map((stage) => launch(stage, [...before.args, ...partials(true)])),
+      launch(plan.last, [...(plan.partials > 0 ? partials(false) : before.args), ...after.args]),
+    ];
   };
 
   const structured = (group: Group): PlannedLaunch => {
@@ -382,13 +396,8 @@ export function lower(
 
   for (const group of order) {
     // Conversions are pushed while a launch is prepared, so they come before it.
-    const launch =
-      group.kind === 'structured'
-        ? structured(group)
-        : group.kind === 'reduction'
-          ? reduction(group)
-          : pointwise(group);
-    launches.push(launch);
+    if (group.kind === 'reduction') launches.push(...reduction(group));
+    else launches.push(group.kind === 'structured' ? structured(group) : pointwise(group));
   }
   for (const node of plainResults) fetch(node, plain);
   return { launches, place: (node, layout) => fetch(node, layout) };

@@ -5,6 +5,7 @@
  */
 
 import { type Affine, affine, type I32, type Kernel, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
+import { contiguousStrides } from '../util/shape.js';
 import {
   type Body,
   type BodyPointers,
@@ -213,6 +214,118 @@ export interface Accumulation {
   readonly float: boolean;
   combine(k: KernelBuilder, acc: Value, x: Value): Value;
   fold(k: KernelBuilder, v: Value): Value;
+}
+
+/** About a `wanted`-th of `size`, in whole steps; preferably such that nothing is left over. 0 if there are not as many steps. */
+function partSize(size: number, wanted: number, step: number): number {
+  const most = Math.floor(size / wanted / step) * step;
+  for (let part = most; 2 * part > most; part -= step) if (size % part === 0) return part;
+  return most;
+}
+
+/** How a reduction is computed: by one kernel, or by several that leave partial results for a last one. */
+export interface ReductionPlan {
+  /** Elements of the partial results of each accumulation; 0 when the last kernel does everything. */
+  readonly partials: number;
+  /** Kernels that take the body's operands and write partial results, a pointer per accumulation. */
+  readonly first: readonly ReductionStage[];
+  /** Takes the body's operands, or else the partial results; then what `after` reads and writes. */
+  readonly last: ReductionStage;
+}
+
+export interface ReductionStage {
+  readonly name: string;
+  build(k: KernelBuilder): Kernel;
+}
+
+/** Fewer tasks than this leave threads idle, so what they have to do is split if there is much of it. */
+const fewTasks = 16;
+const partElements = 32768;
+
+/**
+ * Splits reductions of many elements to few results in two: parts of the longest reduced axis first, then the sum of the parts. Where to cut
+ * depends on shapes alone, so every number of threads adds in the same order.
+ */
+export function planReduction(
+  lanes: number,
+  name: string,
+  sizes: readonly number[],
+  reduced: readonly boolean[],
+  body: Body,
+  accumulations: readonly Accumulation[],
+  after: Body,
+): ReductionPlan {
+  const whole: ReductionPlan = {
+    partials: 0,
+    first: [],
+    last: { name, build: (k) => reduceKernel(k, name, sizes, reduced, body, accumulations, after) },
+  };
+  const outputs = after.outputs.map((o) => o.to);
+  const space = merge(sizes, [...body.operands, ...after.operands, ...outputs], reduced);
+  const { sizes: dims, marks } = space;
+  const count = (mark: boolean) => dims.reduce((n, size, d) => (marks[d] === mark ? n * size : n), 1);
+  const results = count(false);
+  const tasks = marks[dims.length - 1] ? results : Math.ceil(results / (4 * lanes));
+  const wanted = Math.min(
+    Math.ceil((2 * fewTasks) / tasks),
+    Math.floor((results * count(true)) / (tasks * partElements)),
+  );
+  if (tasks >= fewTasks || wanted < 2) return whole;
+
+  const axis = dims.reduce((best, size, d) => (marks[d] && (best < 0 || size > dims[best]) ? d : best), -1);
+  const step = axis === dims.length - 1 ? 4 * lanes : 1; // whole turns of the inner loop
+  const part = partSize(dims[axis], wanted, step);
+  if (part === 0) return whole;
+  const parts = Math.floor(dims[axis] / part);
+  const rest = dims[axis] - parts * part;
+
+  const kept = dims.flatMap((_, d) => (marks[d] ? [] : [d]));
+  const keptSizes = kept.map((d) => dims[d]);
+  const rowStrides = contiguousStrides(keptSizes);
+  const partialAt = (a: Accumulation, row: number, rowStride: number, onto: readonly number[]): Operand => {
+    const strides = onto.map((d) => (kept.includes(d) ? rowStrides[kept.indexOf(d)] : 0));
+    return { elem: a.float ? 'f32' : 'i32', strides: [rowStride, ...strides], offset: row * results };
+  };
+  /** `count` parts of `size` from part `row` on. */
+  const stage = (row: number, count: number, size: number): ReductionStage => {
+    const name_ = `${name}_part${row > 0 ? '_rest' : ''}`;
+    const operands = space.operands.slice(0, body.operands.length).map((o) => ({
+      ...o,
+      strides: [o.strides[axis] * size, ...o.strides],
+      offset: o.offset + row * part * o.strides[axis],
+    }));
+    const store: Body = {
+      steps: accumulations.map((_, index) => ({ kind: 'anchor', index })),
+      operands: [],
+      outputs: accumulations.map((a, j) => ({ step: j, to: partialAt(a, row, results, dims.map((_, d) => d)) })), // biome-ignore format: one thought
+    };
+    const build = (k: KernelBuilder) =>
+      reduceKernel(k, name_, [count, ...dims.with(axis, size)], [false, ...marks], { ...body, operands }, accumulations, store); // biome-ignore format: one thought
+    return { name: name_, build };
+  };
+  const rows = parts + (rest > 0 ? 1 : 0);
+  const gather: Body = {
+    steps: accumulations.map((_, operand) => ({ kind: 'load', operand })),
+    operands: accumulations.map((a) => partialAt(a, 0, results, kept)),
+    outputs: accumulations.map((a, j) => ({ step: j, to: partialAt(a, 0, results, kept) })),
+  };
+  const onKept = (o: Operand): Operand => ({ ...o, strides: [0, ...kept.map((d) => o.strides[d])] });
+  const behind = space.operands.slice(body.operands.length).map(onKept);
+  const finish: Body = {
+    steps: after.steps,
+    operands: behind.slice(0, after.operands.length),
+    outputs: after.outputs.map((o, i) => ({ step: o.step, to: behind[after.operands.length + i] })),
+  };
+  const lastName = `${name}_parts`;
+  return {
+    partials: rows * results,
+    first: [stage(0, parts, part), ...(rest > 0 ? [stage(parts, 1, rest)] : [])],
+    last: {
+      name: lastName,
+      build: (k) =>
+        reduceKernel(k, lastName, [rows, ...keptSizes], [true, ...kept.map(() => false)], gather, accumulations, finish), // biome-ignore format: one thought
+    },
+  };
 }
 
 /**

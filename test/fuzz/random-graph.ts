@@ -5,10 +5,12 @@
  */
 
 import { canonical } from '../../src/compile/layout.js';
+import { gradient } from '../../src/grad/reverse.js';
 import { blocked, type Layout, plain } from '../../src/graph/layout.js';
 import type { Node } from '../../src/graph/node.js';
 import { Storage } from '../../src/graph/storage.js';
 import type { Assignment } from '../../src/graph/target.js';
+import { topological } from '../../src/graph/traverse.js';
 import * as ops from '../../src/ops/index.js';
 import type { DType } from '../../src/util/dtype.js';
 import { ConfigError, ShapeError } from '../../src/util/errors.js';
@@ -34,8 +36,8 @@ export interface Recipe {
 export interface RandomGraph {
   readonly roots: Node[];
   readonly assigns: Assignment[];
-  /** Every node made, for messages. */
-  readonly nodes: Node[];
+  /** Whether there are gradients in it, whose size nothing bounds. */
+  readonly derived: boolean;
   resident(storage: Storage): Layout | null;
 }
 
@@ -59,6 +61,7 @@ class Machine {
   private readonly pool: Entry[] = [];
   private readonly storages: Storage[] = [];
   private state: number;
+  derived = false;
 
   constructor(private readonly recipe: Recipe) {
     this.state = recipe.seed | 1;
@@ -93,7 +96,7 @@ class Machine {
     const roots =
       computed.length === 0 ? [] : recipe.roots.map((r) => computed[computed.length - 1 - (r % computed.length)]);
     const resident = new Map(storages.map((s, i) => [s, layoutOf(s.shape, recipe.layouts[i % recipe.layouts.length])]));
-    return { roots: [...new Set(roots)], assigns, nodes: computed, resident: (s) => resident.get(s) ?? null };
+    return { roots: [...new Set(roots)], assigns, derived: this.derived, resident: (s) => resident.get(s) ?? null };
   }
 
   /** A stored value of whole numbers in −bound … bound. */
@@ -184,8 +187,13 @@ class Machine {
       case ops.scatterAddOp:
         return most * mostElements;
       case ops.convOp:
+      case ops.convInputGradOp:
+      case ops.convWeightGradOp:
       case ops.matmulOp:
       case ops.sumPoolOp:
+      case ops.sumPoolGradOp:
+      case ops.maxPoolGradOp:
+      case ops.maxPoolIndicesOp:
         return mostValue;
       case ops.randomBitsOp:
         return 2 ** 31;
@@ -286,8 +294,8 @@ const unary: Kind = (m, c) => {
       return ops.floor(ops.mul(f, 0.5));
     case 5:
       return ops.clamp(x, { min: -2, max: 3 });
-    case 6:
-      return ops.cast(x, 'int32');
+    case 6: // infinities become the ends of int32, more than a float holds exactly
+      return ops.clamp(ops.cast(x, 'int32'), { min: -64, max: 64 });
     case 7:
       return ops.cast(x, 'uint8');
     case 8:
@@ -470,6 +478,37 @@ const conv: Kind = (m, c) => {
     : ops.relu(ops.add(y, ops.reshape(m.leaf([out], 'float32', true), [out, ...kernel.map(() => 1)])));
 };
 
+const pool: Kind = (m, c) => {
+  const found = m.any(
+    c.next(),
+    (n) => n.shape.length >= 3 && n.shape.length <= 5 && n.shape.slice(2).every((s) => s > 1),
+  );
+  if (found === null) return null;
+  const rank = found.shape.length - 2;
+  const x = m.finite(found, 60);
+  const kernelSize = Array.from({ length: rank }, () => c.pick([1, 2, 3]));
+  const options = {
+    kernelSize,
+    stride: c.pick([1, 2, 2]),
+    padding: c.below(3) === 0 && kernelSize.every((k) => k > 1) ? 1 : 0,
+  };
+  return c.pick([ops.maxPool, ops.maxPool, ops.sumPool, ops.maxPoolIndices])(x, options);
+};
+
+/** Gradients of a sum of earlier values by what they were computed from. */
+const derive: Kind = (m, c) => {
+  const y = m.any(c.next(), (n) => isFloat(n) && n.inputs.length > 0 && numel(n.shape) > 0);
+  if (y === null) return null;
+  const past = topological([y]).filter((n) => isFloat(n) && n !== y && numel(n.shape) <= mostElements);
+  if (past.length === 0) return null;
+  const wrt = [...new Set([c.pick(past), past[0]])];
+  m.derived = true;
+  return gradient([y], [ops.constant(1, y.shape)], wrt, {
+    add: ops.add,
+    zeros: (n) => ops.constant(0, n.shape, n.dtype),
+  });
+};
+
 const noise: Kind = (m, c) => {
   const key = ops.buffer(new Storage([4], 'int32', Int32Array.of(c.next(), 1, c.below(9), 3)));
   const bits = ops.randomBits(key, m.shape(c.next()));
@@ -508,6 +547,9 @@ const moves: readonly Kind[] = [
   matmul,
   conv,
   conv,
+  pool,
+  derive,
+  derive,
   noise,
   source,
   mesh,
