@@ -29,9 +29,9 @@ export function planDot(g: GemmSizes, target: TargetInfo): DotPlan {
   const tiles = Math.max(1, Math.ceil(g.n / nr));
   const rowTiles = Math.max(1, Math.ceil(g.m / mr));
   const tileWork = mr * nr * g.k;
-  // About 100 000 multiply–adds pay for handing out a task.
+  // About 100 000 multiply–adds pay for handing out a task; sixteen tasks a thread even out, for nothing is packed twice.
   const worth = Math.max(1, (g.batch * tiles * rowTiles * tileWork) / 100_000);
-  const wanted = Math.min(worth, target.threads * 8) / Math.max(1, g.batch);
+  const wanted = Math.min(worth, target.threads * 16) / Math.max(1, g.batch);
   const columnTasks = Math.max(1, Math.min(tiles, Math.round(wanted)));
   const tilesEach = Math.ceil(tiles / columnTasks);
   const rowTasks = Math.max(1, Math.min(Math.ceil(rowTiles / 4), Math.floor(wanted / columnTasks)));

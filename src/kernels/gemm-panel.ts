@@ -1,7 +1,7 @@
 /**
  * Matrix product by register tiles with vectors along N: for each k one row of b meets one broadcast of a per row of the tile.
  *
- *   a        [M, K] or [K, M], read in place
+ *   a        [M, K] in place; [K, M] in place or, where its lines are many, a few tiles at a time copied into scratch as [tiles][K][mr]
  *   b        [K, N] in place when it is small or few rows use it; else each task packs its columns into scratch as panels
  *            [panels][K][nr], nr = nv · lanes, the last one padded with zeros to whole vectors
  *   y        [M, N], handed to the epilogue; a task makes a block of whole panels × whole row tiles, rows outermost, so that what
@@ -19,13 +19,16 @@ export interface PanelPlan {
   readonly mr: number;
   readonly nv: number;
   readonly packed: boolean;
+  /** Row tiles whose rows of a are packed together, or 0. */
+  readonly groupTiles: number;
   /** Panels and row tiles per task; how many tasks that makes along each axis. */
   readonly panelsEach: number;
   readonly columnTasks: number;
   readonly rowTilesEach: number;
   readonly rowTasks: number;
-  /** Floats of one task's packed block. */
+  /** Floats of one task's packed b, and of all it packs. */
   readonly blockFloats: number;
+  readonly taskFloats: number;
   readonly scratchBytes: number;
 }
 
@@ -44,26 +47,33 @@ export function planPanel(g: GemmSizes, target: TargetInfo): PanelPlan {
   const worth = Math.max(1, (g.batch * g.m * g.n * g.k) / 200_000);
   const wanted = Math.min(worth, target.threads * 8) / Math.max(1, g.batch);
   const cached = Math.max(1, Math.floor(blockBytes / (4 * Math.max(1, g.k) * nr)));
-  // Narrow blocks read a again and again: rather split rows than go below four panels.
-  const narrow = Math.max(Math.ceil(panels / wanted), Math.min(4, panels));
+  // Narrow blocks read a again and again: split rows rather than go below sixteen panels, where there are enough of both.
+  const least = (rowTiles / 8) * (panels / 16) >= wanted ? 16 : 4;
+  const narrow = Math.max(Math.ceil(panels / wanted), Math.min(least, panels));
   const panelsEach = evenly(panels, Math.min(cached, narrow));
   const columnTasks = Math.ceil(panels / panelsEach);
   const splits = Math.max(1, Math.round(wanted / columnTasks));
   // Each of the row tasks packs the same columns: eight tiles make that cheap.
   const rowTilesEach = evenly(rowTiles, Math.max(Math.ceil(rowTiles / splits), packed ? Math.min(8, rowTiles) : 1));
   const rowTasks = Math.ceil(rowTiles / rowTilesEach);
+  // A tile of six rows uses a third of each line of a transposed a; with many lines, they are gone when the next tile wants its third.
+  const scattered = g.transA && g.k >= 256 && panelsEach >= 4;
+  const groupTiles = scattered ? Math.max(1, Math.min(4, Math.floor(blockBytes / (4 * mr * g.k)))) : 0;
   const blockFloats = packed ? panelsEach * nr * g.k : 0;
+  const taskFloats = blockFloats + Math.ceil((groupTiles * mr * g.k) / 16) * 16;
   return {
-    key: `panel${mr}x${nr}${packed ? 'p' : ''}_${panelsEach}x${rowTilesEach}`,
+    key: `panel${mr}x${nr}${packed ? 'p' : ''}${groupTiles > 0 ? 'a' : ''}_${panelsEach}x${rowTilesEach}`,
     mr,
     nv,
     packed,
+    groupTiles,
     panelsEach,
     columnTasks,
     rowTilesEach,
     rowTasks,
     blockFloats,
-    scratchBytes: g.batch * columnTasks * rowTasks * blockFloats * 4,
+    taskFloats,
+    scratchBytes: g.batch * columnTasks * rowTasks * taskFloats * 4,
   };
 }
 
@@ -98,7 +108,8 @@ export function panelKernel(k: KernelBuilder, g: GemmSizes, plan: PanelPlan, epi
     const [batch, columnTask, rowTask] = unravel(k, task, [g.batch, plan.columnTasks, plan.rowTasks]);
     const left = a.at(affine(batch).times(g.m * g.k));
     const right = b.at(affine(batch).times(g.n * g.k));
-    const block = scratch?.at(affine(task).times(plan.blockFloats)) ?? null;
+    const own = scratch?.at(affine(task).times(plan.taskFloats)) ?? null;
+    const block = plan.packed ? own : null;
     const panelShare = share(k, columnTask, plan.panelsEach, wholePanels);
     const rowShare = share(k, rowTask, plan.rowTilesEach, rows.whole.count);
     const restPanel = (body: () => void) => {
@@ -112,8 +123,13 @@ export function panelKernel(k: KernelBuilder, g: GemmSizes, plan: PanelPlan, epi
       restPanel(() => packRest(k, g, right, block.at(panelIn(k.i32(wholePanels))), wholePanels * nr, restColumns));
     }
 
-    const rowTile = (row: Affine, m: number) => {
-      const source = left.at(row.times(g.transA ? 1 : g.k));
+    const group = plan.groupTiles > 0 && own !== null ? own.at(plan.blockFloats) : null;
+    const rowTile = (row: Affine, m: number, tile: Ptr<'f32'> | null) => {
+      const inPlace = left.at(row.times(g.transA ? 1 : g.k));
+      const source: Source =
+        tile !== null
+          ? { at: tile, row: 1, step: m }
+          : { at: inPlace, row: g.transA ? 1 : g.k, step: g.transA ? g.m : 1 };
       const onPanel = (panel: I32, width: readonly Span[]) => {
         const column = affine(panel).times(nr);
         const from = block === null ? right.at(column) : block.at(panelIn(panel));
@@ -132,10 +148,20 @@ export function panelKernel(k: KernelBuilder, g: GemmSizes, plan: PanelPlan, epi
       k.loop(panelShare, (panel) => onPanel(panel, whole));
       restPanel(() => onPanel(k.i32(wholePanels), spans(restColumns, lanes, block === null)));
     };
-    k.loop(rowShare, (t) => rowTile(affine(t).times(mr), mr));
+    if (group === null) k.loop(rowShare, (t) => rowTile(affine(t).times(mr), mr, null));
+    else {
+      k.loop({ ...rowShare, step: plan.groupTiles }, (first) => {
+        const count = rowShare.to.sub(first).min(k.i32(plan.groupTiles));
+        packRows(k, g, left.at(affine(first).times(mr)), group, mr, count);
+        k.loop(count, (t) => rowTile(affine(first.add(t)).times(mr), mr, group.at(affine(t).times(mr * g.k))));
+      });
+    }
     if (rows.rest.length > 0) {
       const rest = () => {
-        for (const r of rows.rest) rowTile(affine(r.start), r.size);
+        for (const r of rows.rest) {
+          if (group !== null) packRows(k, g, left.at(r.start), group, r.size, k.i32(1));
+          rowTile(affine(r.start), r.size, group);
+        }
       };
       if (plan.rowTasks === 1) rest();
       else k.if(rowTask.eq(plan.rowTasks - 1), rest);
@@ -162,23 +188,29 @@ function spans(columns: number, lanes: number, inPlace: boolean): Span[] {
   });
 }
 
+/** The rows of a tile: elements from row to row, and from k to k. */
+interface Source {
+  readonly at: Ptr<'f32'>;
+  readonly row: number;
+  readonly step: number;
+}
+
 /** Sums of m rows × the vectors of a panel over all of K. */
 function multiplyTile(
   k: KernelBuilder,
   g: GemmSizes,
-  a: Ptr<'f32'>,
+  a: Source,
   b: Ptr<'f32'>,
   bStride: number,
   m: number,
   width: readonly Span[],
   emit: (row: number, value: F, span: Span) => void,
 ): void {
-  const [aRow, aStride] = g.transA ? [1, g.m] : [g.k, 1];
   const sums = Array.from({ length: m }, () => width.map(() => k.zero()));
   const step = (pa: Ptr<'f32'>, pb: Ptr<'f32'>, u: number) => {
     const line = width.map((s) => k.load(pb, u * bStride + s.from));
     for (let i = 0; i < m; i++) {
-      const value = k.broadcast(pa, i * aRow + u * aStride);
+      const value = k.broadcast(pa, i * a.row + u * a.step);
       line.forEach((vector, v) => {
         sums[i][v].fma(value, vector);
       });
@@ -186,11 +218,11 @@ function multiplyTile(
   };
   const unroll = Math.min(4, Math.max(1, g.k));
   const turns = Math.floor(g.k / unroll);
-  const pa = k.ptrVar(a);
+  const pa = k.ptrVar(a.at);
   const pb = k.ptrVar(b);
   k.loop(turns, () => {
     for (let u = 0; u < unroll; u++) step(pa, pb, u);
-    pa.advance(unroll * aStride);
+    pa.advance(unroll * a.step);
     pb.advance(unroll * bStride);
   });
   const left = g.k - turns * unroll;
@@ -203,6 +235,29 @@ function multiplyTile(
       emit(i, sums[i][v].value, width[v]);
     }
   }
+}
+
+/** Copies `count` tiles of m rows of a transposed a: [tiles][K][m]. */
+function packRows(k: KernelBuilder, g: GemmSizes, a: Ptr<'f32'>, group: Ptr<'f32'>, m: number, count: I32): void {
+  const { lanes } = k;
+  const row = k.ptrVar(a);
+  const out = k.ptrVar(group);
+  k.loop(g.k, () => {
+    const from = k.ptrVar(row);
+    const to = k.ptrVar(out);
+    k.loop(count, () => {
+      // The last vector may cover part of the one before it.
+      for (let i = 0; i < m && m >= lanes; i += lanes) {
+        const at = Math.min(i, m - lanes);
+        k.store(to, at, k.load(from, at));
+      }
+      for (let i = 0; i < m && m < lanes; i++) k.store(to, i, k.load(from, i, 1));
+      from.advance(m);
+      to.advance(m * g.k);
+    });
+    row.advance(g.m);
+    out.advance(m);
+  });
 }
 
 /** Copies the task's whole panels, four k at a time so that lines of the cache are filled at once. */

@@ -97,6 +97,7 @@ describe('matrix product', () => {
       [64, 515, 33],
       [7, 300, 301],
       [301, 9, 260],
+      [61, 70, 260],
     ]) {
       const g = sizes(m, n, k, trans);
       check(g, allWays(g));
