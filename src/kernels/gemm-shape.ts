@@ -59,11 +59,6 @@ export function coverEvenly(n: number, size: number): { whole: Tiles; rest: Tile
   return { whole: { start: 0, size, count }, rest };
 }
 
-/** Runs `body` on tiles `from` … `to` (of those of `size` from 0 on), `from` and `to` counted in tiles. */
-export function eachTile(k: KernelBuilder, from: I32, to: I32, size: number, body: (start: I32) => void): void {
-  k.loop({ from, to }, (tile) => body(tile.mul(size)));
-}
-
 /** The share of part `part` when `count` things are dealt out `each` at a time. */
 export function share(k: KernelBuilder, part: I32, each: number, count: number): { from: I32; to: I32 } {
   const from = part.mul(each);
