@@ -4,7 +4,7 @@
  */
 
 import { expect } from 'vitest';
-import { ReferenceTarget } from '../src/devices/reference/index.js';
+import { ReferenceTarget } from '../src/ops/reference/index.js';
 import { gradient } from '../src/grad/reverse.js';
 import type { Node } from '../src/graph/node.js';
 import type { NdArray } from '../src/graph/op.js';

@@ -6,7 +6,7 @@
 import { attrsKey } from '../graph/key.js';
 import type { Layout } from '../graph/layout.js';
 import { type AnyOp, Node } from '../graph/node.js';
-import { defineOp, type NdArray } from '../graph/op.js';
+import { defineOp } from '../graph/op.js';
 import { allocate, type DType } from '../util/dtype.js';
 import { numel, type Shape } from '../util/shape.js';
 import type { Trace } from './trace.js';
@@ -23,16 +23,12 @@ export interface InputAttrs {
 /** A stored value inside a compiled step: a slot that is bound when the step runs. */
 export const inputOp = defineOp<InputAttrs>('input', {
   infer: (_, { shape, dtype }) => ({ shape, dtype }),
-  reference: () => {
-    throw new Error('input: bound when a compiled step runs');
-  },
   source: true,
 });
 
 /** What folding leaves behind: `value` in every element. */
 const constantOp = defineOp<{ readonly value: number; readonly shape: Shape; readonly dtype: DType }>('constant', {
   infer: (_, { shape, dtype }) => ({ shape, dtype }),
-  reference: (_, { value, shape, dtype }) => arrayOf(dtype, numel(shape)).fill(value),
   uniform: ({ value }) => value,
 });
 
@@ -139,28 +135,18 @@ function foldConstant(node: Node): Node | null {
   if (uniform(node) !== null) return null;
   if (numel(node.shape) === 0) return constantLike(0, node);
   if (node.inputs.length === 0) return null;
-  if (node.inputs.every((i) => numel(i.shape) === 0)) return foldNothing(node);
-  if (facts.pointwise === undefined && facts.view === undefined) return null;
+  if (node.inputs.every((i) => numel(i.shape) === 0)) {
+    return constantLike(facts.reduction?.init ?? facts.ofNothing?.(node.attrs) ?? 0, node);
+  }
+  if (facts.element === undefined && facts.view === undefined) return null;
   const values = node.inputs.map(uniform);
   if (values.some((v) => v === null)) return null;
-  if (facts.view !== undefined) return constantLike(values[0]!, node);
-  const scalars = node.inputs.map((i, n): NdArray => ({ shape: [], dtype: i.dtype, data: arrayOf(i.dtype, 1).fill(values[n]!) })); // biome-ignore format: one thought
-  const [value] = facts.reference(scalars, node.attrs, { shape: [], dtype: node.dtype });
-  return constantLike(value, node);
+  if (facts.element === undefined) return constantLike(values[0]!, node);
+  return constantLike(facts.element(node.attrs, node.inputs[0].dtype)(...(values as number[])), node);
 }
 
-/** What an operation on empty inputs comes to, if it is the same everywhere. */
-function foldNothing(node: Node): Node | null {
-  const inputs = node.inputs.map(({ shape, dtype }): NdArray => ({ shape, dtype, data: arrayOf(dtype, 0) }));
-  const [first, ...rest] = node.op.facts.reference(inputs, node.attrs, node);
-  return rest.every((v) => Object.is(v, first)) ? constantLike(first, node) : null;
-}
-
+/** Integers wrap as they do in memory. */
 function constantLike(value: number, { shape, dtype }: Node): Node {
-  return new Node(constantOp, [], { value, shape, dtype }, shape, dtype);
-}
-
-/** Elements as the reference holds them: floats in float64. */
-function arrayOf(dtype: DType, length: number): NdArray['data'] {
-  return dtype === 'float32' ? new Float64Array(length) : (allocate(dtype, length) as Int32Array | Uint8Array);
+  const held = dtype === 'float32' ? value : allocate(dtype, 1).fill(value)[0];
+  return new Node(constantOp, [], { value: held, shape, dtype }, shape, dtype);
 }

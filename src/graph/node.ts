@@ -1,6 +1,6 @@
 /**
  * LANGUAGE 1: the tensor graph. A node is one primitive operation applied to earlier nodes; it knows its shape and type and nothing
- * about how it will be computed. Graphs are made by `ops/`, extended by `grad/`, rewritten by `compile/`, meant by `devices/reference/`.
+ * about how it will be computed. Graphs are made by `ops/`, extended by `grad/`, rewritten by `compile/`, meant by `ops/reference/`.
  */
 
 import type { DType } from '../util/dtype.js';

@@ -26,14 +26,16 @@ export interface Inferred {
 export interface OpFacts<A> {
   /** Checks the operands and says what comes out. Throws ShapeError / ConfigError. */
   infer(inputs: readonly Node[], attrs: A): Inferred;
-  /** What the operation means, in float64. `data` of the result has numel(out.shape) elements. */
-  reference(inputs: readonly NdArray[], attrs: A, out: Inferred): NdArray['data'];
+  /** What the operation means, in float64: for an op whose meaning is not listed in ops/reference/. `data` has numel(out.shape) elements. */
+  reference?(inputs: readonly NdArray[], attrs: A, out: Inferred): NdArray['data'];
   /**
    * Vector–Jacobian product: the gradient for each input as graph, from the gradient of the output.
    * null for inputs that have none (integers). Leave out for operations without a derivative.
    */
   vjp?(dy: Node, node: Node<A>): readonly (Node | null)[];
 
+  /** Computes each element from the elements at the same index: what, in float64, for operands of which the first is of `dtype`. */
+  element?(attrs: A, dtype: DType): (...operands: number[]) => number;
   /** Computes each element from the elements at the same index: how, in kernel IR. Fuses into producers and consumers. */
   pointwise?(k: KernelBuilder, args: readonly Value[], attrs: A): Value;
   /** Only moves elements: the strided view of its input it equals, if there is one (null → it must copy). */
@@ -47,6 +49,8 @@ export interface OpFacts<A> {
 
   /** An equal, cheaper node (x · 1 → x), or null. Called while compiling, inputs first. */
   simplify?(node: Node<A>): Node | null;
+  /** What every element of the result is when no operand has any. Left out where that is 0, an empty sum, or the neutral element. */
+  ofNothing?(attrs: A): number;
   /** A constant: the one number that every element is. */
   uniform?(attrs: A): number;
   /** Reads a storage as it was at `version`. */

@@ -1,7 +1,7 @@
 /** Every model of the registry against its own facts: parameters, multiply–adds, shapes, and that gradients reach all of it. */
 
 import { describe, expect, it } from 'vitest';
-import { ReferenceTarget } from '../devices/reference/index.js';
+import { ReferenceTarget } from '../ops/reference/index.js';
 import { nll } from '../nn/loss.js';
 import { summary } from '../nn/summary.js';
 import { grad, rand, setDevice, type Tensor, tensor, zeros } from '../tensor/index.js';

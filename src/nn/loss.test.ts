@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
-import { ReferenceTarget } from '../devices/reference/index.js';
+import { ReferenceTarget } from '../ops/reference/index.js';
 import { device, grad, realize, setDevice, type Tensor, tensor, zeros } from '../tensor/index.js';
 import type { DType } from '../util/dtype.js';
 import * as nn from './index.js';

@@ -27,7 +27,6 @@ import {
   type WindowGeometry,
   windowGeometry,
   windowOutput,
-  windowsOfTap,
 } from './window.js';
 
 /** Convolution: x [N, C, spatial…] and weight [O, C/groups, kernel…] → [N, O, spatial'…]. @throws {ShapeError} @throws {ConfigError} */
@@ -150,14 +149,6 @@ export const convOp = defineOp<ConvParams>('conv', {
     requireDType(op, 'weight', weight.dtype, 'float32');
     return { shape: convShape(op, x.shape, weight.shape, p), dtype: 'float32' };
   },
-  reference([x, w], p, out) {
-    const y = new Float64Array(numel(out.shape));
-    forEachRow(convGeometry(x.shape, w.shape, p), (xAt, xStep, wAt, yAt, count) => {
-      const tap = w.data[wAt];
-      for (let i = 0; i < count; i++) y[yAt + i] += tap * x.data[xAt + i * xStep];
-    });
-    return y;
-  },
   vjp: (dy, { inputs: [x, w], attrs }) => [convInputGrad(dy, w, x.shape, attrs), convWeightGrad(dy, x, w.shape, attrs)],
   lower: ({ inputs: [x, w], attrs }, target) => convLowerings(x.shape, w.shape, attrs, target),
   macs: (node) => numel(node.shape) * numel(node.inputs[1].shape.slice(1)),
@@ -169,14 +160,6 @@ export const convInputGradOp = defineOp<ConvInputGradParams>('convInputGrad', {
     requireDType(op, 'weight', weight.dtype, 'float32');
     checkOutputGrad(op, dy, p.xShape, weight.shape, p);
     return { shape: p.xShape, dtype: 'float32' };
-  },
-  reference([dy, w], p, out) {
-    const dx = new Float64Array(numel(out.shape));
-    forEachRow(convGeometry(p.xShape, w.shape, p), (xAt, xStep, wAt, yAt, count) => {
-      const tap = w.data[wAt];
-      for (let i = 0; i < count; i++) dx[xAt + i * xStep] += tap * dy.data[yAt + i];
-    });
-    return dx;
   },
   vjp: (dz, { inputs: [dy, w], attrs }) => [conv(dz, w, paramsOnly(attrs)), convWeightGrad(dy, dz, w.shape, attrs)],
   lower: ({ inputs: [dy, w], attrs }, target) => convInputGradLowerings(dy.shape, w.shape, attrs.xShape, attrs, target),
@@ -190,60 +173,11 @@ export const convWeightGradOp = defineOp<ConvWeightGradParams>('convWeightGrad',
     checkOutputGrad(op, dy, x.shape, p.wShape, p);
     return { shape: p.wShape, dtype: 'float32' };
   },
-  reference([dy, x], p, out) {
-    const dw = new Float64Array(numel(out.shape));
-    forEachRow(convGeometry(x.shape, p.wShape, p), (xAt, xStep, wAt, yAt, count) => {
-      let sum = 0;
-      for (let i = 0; i < count; i++) sum += dy.data[yAt + i] * x.data[xAt + i * xStep];
-      dw[wAt] += sum;
-    });
-    return dw;
-  },
   vjp: (dv, { inputs: [dy, x], attrs }) => [conv(x, dv, paramsOnly(attrs)), convInputGrad(dy, dv, x.shape, attrs)],
   lower: ({ inputs: [dy, x], attrs }, target) =>
     convWeightGradLowerings(dy.shape, x.shape, attrs.wShape, attrs, target),
   macs: (node) => numel(node.inputs[0].shape) * numel(node.shape.slice(1)),
 });
-
-/** Visits the trilinear form row by row: `count` outputs from yAt on, side by side, meet tap wAt and the inputs xAt, xAt + xStep … */
-function forEachRow(
-  g: ConvGeometry,
-  visit: (xAt: number, xStep: number, wAt: number, yAt: number, count: number) => void,
-): void {
-  const [inD, inH, inW] = g.in;
-  const [outD, outH, outW] = g.out;
-  const [kD, kH, kW] = g.kernel;
-  const inChannels = g.groups * g.inPerGroup;
-  const outChannels = g.groups * g.outPerGroup;
-  const input = (axis: 0 | 1 | 2, o: number, k: number) => o * g.stride[axis] - g.padLo[axis] + k * g.dilation[axis];
-  for (let kd = 0; kd < kD; kd++) {
-    const [d0, d1] = windowsOfTap(g, 0, kd);
-    for (let kh = 0; kh < kH; kh++) {
-      const [h0, h1] = windowsOfTap(g, 1, kh);
-      for (let kw = 0; kw < kW; kw++) {
-        const [w0, w1] = windowsOfTap(g, 2, kw);
-        if (w1 === w0) continue;
-        for (let n = 0; n < g.batch; n++) {
-          for (let o = 0; o < outChannels; o++) {
-            const group = Math.floor(o / g.outPerGroup);
-            for (let c = 0; c < g.inPerGroup; c++) {
-              const xPlane = (n * inChannels + group * g.inPerGroup + c) * inD;
-              const yPlane = (n * outChannels + o) * outD;
-              const wAt = (((o * g.inPerGroup + c) * kD + kd) * kH + kh) * kW + kw;
-              for (let d = d0; d < d1; d++) {
-                for (let h = h0; h < h1; h++) {
-                  const xRow = (xPlane + input(0, d, kd)) * inH + input(1, h, kh);
-                  const yRow = (yPlane + d) * outH + h;
-                  visit(xRow * inW + input(2, w0, kw), g.stride[2], wAt, yRow * outW + w0, w1 - w0);
-                }
-              }
-            }
-          }
-        }
-      }
-    }
-  }
-}
 
 /** Shared by the adjoints: dy must look like the output of the convolution of x with weight. */
 function checkOutputGrad(op: string, dy: Node, xShape: Shape, wShape: Shape, p: ConvParams): void {

@@ -9,9 +9,8 @@ import type { Float, Int } from '../ir/index.js';
 import * as math from '../kernels/math.js';
 import { type DType, promote } from '../util/dtype.js';
 import { sameShape } from '../util/shape.js';
-import { referenceArray } from './arrays.js';
 import { expand } from './movement.js';
-import { binary, binaryOp, mapArrays, type None, none, type Operand, operands, unary, unaryOp } from './pointwise.js';
+import { binary, binaryOp, type None, none, type Operand, operands, unary, unaryOp } from './pointwise.js';
 import { broadcast, shapeError } from './shape-error.js';
 import { constant, uniformValue } from './source.js';
 import { erf as erf64, floorMod, intPow, roundHalfEven, toInt32 } from './special.js';
@@ -367,11 +366,7 @@ export const whereOp = defineOp<None>('where', {
     }
     return { shape: a.shape, dtype: a.dtype };
   },
-  reference: ([cond, a, b], _, out) => {
-    const data = referenceArray(out.dtype, a.data.length);
-    for (let i = 0; i < data.length; i++) data[i] = cond.data[i] ? a.data[i] : b.data[i];
-    return data;
-  },
+  element: () => (cond, a, b) => (cond ? a : b),
   vjp: (dy, { inputs: [cond] }) => [null, where(cond, dy, 0), where(cond, 0, dy)],
   simplify: ({ inputs: [cond, a, b] }) => {
     const always = uniformValue(cond);
@@ -391,7 +386,10 @@ export function cast(x: Node, dtype: DType): Node {
 
 export const castOp = defineOp<{ readonly dtype: DType }>('cast', {
   infer: ([x], { dtype }) => ({ shape: x.shape, dtype }),
-  reference: ([x], { dtype }) => mapArrays(dtype, [x], (v) => castNumber(v, dtype)),
+  element:
+    ({ dtype }) =>
+    (x) =>
+      castNumber(x, dtype),
   vjp: (dy, { inputs: [x] }) => [x.dtype === 'float32' ? cast(dy, 'float32') : null],
   pointwise: (_, [x], { dtype }) => math.cast(x, dtype),
 });
@@ -424,7 +422,7 @@ export const bitsToUniformOp = defineOp<None>('bitsToUniform', {
     }
     return { shape: bits.shape, dtype: 'float32' };
   },
-  reference: ([bits]) => mapArrays('float32', [bits], (b) => (b >>> 8) * 2 ** -24),
+  element: () => (b) => (b >>> 8) * 2 ** -24,
   vjp: () => [null],
   pointwise: (_, [bits]) =>
     (bits as Int)
@@ -452,7 +450,10 @@ export interface ClampAttrs {
 
 export const clampOp = defineOp<ClampAttrs>('clamp', {
   infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }),
-  reference: ([x], { min: low, max: high }, out) => mapArrays(out.dtype, [x], (v) => Math.min(Math.max(v, low), high)),
+  element:
+    ({ min: low, max: high }) =>
+    (x) =>
+      Math.min(Math.max(x, low), high),
   vjp: (dy, { inputs: [x], attrs }) => [where(logicalAnd(ge(x, attrs.min), le(x, attrs.max)), dy, 0)],
   pointwise: (_, [x], { min: low, max: high }) => math.clamp(x, low, high),
 });
@@ -460,7 +461,7 @@ export const clampOp = defineOp<ClampAttrs>('clamp', {
 /** x itself; no gradient passes. */
 export const stopGradientOp = defineOp<None>('stopGradient', {
   infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }),
-  reference: ([x]) => x.data.slice(),
+  element: () => (x) => x,
   vjp: () => [null],
   pointwise: (_, [x]) => x,
   simplify: ({ inputs: [x] }) => x,

@@ -6,12 +6,11 @@
  */
 
 import { type Node, scopeSuffix } from '../graph/node.js';
-import { defineOp, type NdArray, record } from '../graph/op.js';
+import { defineOp, record } from '../graph/op.js';
 import { cumsumLowering, gatherLowering, scatterAddLowering, sortLowering } from '../kernels/indexing.js';
 import type { DType } from '../util/dtype.js';
 import { ConfigError } from '../util/errors.js';
 import { contiguousStrides, formatShape, numel, type Shape, sameShape } from '../util/shape.js';
-import { eachStrided, referenceArray } from './arrays.js';
 import { cast, eq } from './elementwise.js';
 import { expand, reshape, slice } from './movement.js';
 import { requireDType } from './require-dtype.js';
@@ -120,13 +119,6 @@ export const gatherOp = defineOp<AxisParams>('gather', {
     checkIndex('gather', 'x', x.shape, index, axis);
     return { shape: index.shape, dtype: x.dtype };
   },
-  reference([x, index], { axis }, out) {
-    const y = referenceArray(out.dtype, numel(out.shape));
-    forEachIndexed(x.shape, index, axis, (at, i) => {
-      y[i] = x.data[at];
-    });
-    return y;
-  },
   vjp(dy, { inputs: [x, index], attrs: { axis } }) {
     return x.dtype === 'float32' ? [scatterAdd(constant(0, x.shape), axis, index, dy), null] : [null, null];
   },
@@ -149,13 +141,6 @@ export const scatterAddOp = defineOp<AxisParams>('scatterAdd', {
     }
     return { shape: base.shape, dtype: base.dtype };
   },
-  reference([base, index, src], { axis }) {
-    const y = base.data.slice();
-    forEachIndexed(base.shape, index, axis, (at, i) => {
-      y[at] += src.data[i];
-    });
-    return y;
-  },
   vjp: (dy, { inputs: [, index], attrs: { axis } }) => [dy, null, gather(dy, axis, index)],
   lower: ({ inputs: [base, index], attrs: { axis } }) => [
     scatterAddLowering(base.shape, index.shape, axis, base.dtype),
@@ -164,17 +149,6 @@ export const scatterAddOp = defineOp<AxisParams>('scatterAdd', {
 
 export const sortIndicesOp = defineOp<SortParams>('sortIndices', {
   infer: ([x]) => ({ shape: x.shape, dtype: 'int32' }),
-  reference([x], { axis, descending }) {
-    const { size, inner } = lineGeometry(x.shape, axis);
-    const y = new Int32Array(x.data.length);
-    forEachLine(x.shape, axis, (start) => {
-      const value = (i: number) => x.data[start + i * inner];
-      const order = Array.from({ length: size }, (_, i) => i);
-      order.sort((i, j) => (descending ? compare(value(j), value(i)) : compare(value(i), value(j))));
-      for (let i = 0; i < size; i++) y[start + i * inner] = order[i];
-    });
-    return y;
-  },
   lower: ({ inputs: [x], attrs: { axis, descending } }) => [sortLowering(x.shape, axis, descending, x.dtype)],
 });
 
@@ -183,42 +157,9 @@ export const cumsumOp = defineOp<CumsumParams>('cumsum', {
     requireDType('cumsum', 'x', x.dtype, 'float32', 'int32');
     return { shape: x.shape, dtype: x.dtype };
   },
-  reference([x], { axis, reverse }, out) {
-    const { size, inner } = lineGeometry(x.shape, axis);
-    const y = referenceArray(out.dtype, x.data.length);
-    forEachLine(x.shape, axis, (start) => {
-      let sum = 0;
-      for (let i = 0; i < size; i++) {
-        const at = start + (reverse ? size - 1 - i : i) * inner;
-        y[at] = sum += x.data[at];
-      }
-    });
-    return y;
-  },
   vjp: (dy, { inputs: [x], attrs: { axis, reverse } }) => [x.dtype === 'float32' ? cumsum(dy, axis, !reverse) : null],
   lower: ({ inputs: [x], attrs: { axis, reverse } }) => [cumsumLowering(x.shape, axis, reverse, x.dtype)],
 });
-
-/** Visits each element of `index` that lies inside: the position it addresses, and its own. */
-function forEachIndexed(shape: Shape, index: NdArray, axis: number, visit: (at: number, i: number) => void): void {
-  const { strides, axisStride } = indexedStrides(shape, axis);
-  eachStrided(index.shape, strides, 0, (position, i) => {
-    const k = index.data[i];
-    if (k >= 0 && k < shape[axis]) visit(position + k * axisStride, i);
-  });
-}
-
-/** Visits the first position of each line along `axis`; its elements are `inner` apart. */
-function forEachLine(shape: Shape, axis: number, visit: (start: number) => void): void {
-  const { outer, size, inner } = lineGeometry(shape, axis);
-  for (let o = 0; o < outer; o++) for (let i = 0; i < inner; i++) visit(o * size * inner + i);
-}
-
-/** Ascending, NaN last. */
-function compare(a: number, b: number): number {
-  if (Number.isNaN(a) || Number.isNaN(b)) return Number(Number.isNaN(a)) - Number(Number.isNaN(b));
-  return a < b ? -1 : Number(a > b);
-}
 
 /** The first `shape` elements of x along each axis. */
 function startOf(x: Node, shape: Shape): Node {

@@ -71,21 +71,6 @@ export const matmulOp = defineOp<MatmulParams>('matmul', {
     const { m, n } = matmulGeometry(a.shape, b.shape, p);
     return { shape: [...a.shape.slice(0, -2), m, n], dtype: 'float32' };
   },
-  reference([a, b], p, out) {
-    const { batch, m, n, k } = matmulGeometry(a.shape, b.shape, p);
-    const [aRow, aColumn] = p.transA ? [1, m] : [k, 1];
-    const [bRow, bColumn] = p.transB ? [1, k] : [n, 1];
-    const y = new Float64Array(numel(out.shape));
-    for (let s = 0; s < batch; s++) {
-      for (let i = 0; i < m; i++) {
-        for (let l = 0; l < k; l++) {
-          const left = a.data[s * m * k + i * aRow + l * aColumn];
-          for (let j = 0; j < n; j++) y[(s * m + i) * n + j] += left * b.data[s * k * n + l * bRow + j * bColumn];
-        }
-      }
-    }
-    return y;
-  },
   vjp(dy, { inputs: [a, b], attrs: { transA, transB } }) {
     const da = transA ? product(b, dy, transB, true) : product(dy, b, false, !transB);
     const db = transB ? product(dy, a, true, transA) : product(a, dy, !transA, false);

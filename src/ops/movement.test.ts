@@ -6,10 +6,10 @@ import { floats, gradcheck, gradientsOf, leaf, randomNumbers, valuesOf } from '.
 import type { Node } from '../graph/node.js';
 import { type View, viewOf } from '../graph/view.js';
 import { numel, type Shape } from '../util/shape.js';
-import { readStrided } from './arrays.js';
 import { mul } from './elementwise.js';
 import * as m from './movement.js';
 import { padCircular, padReflect, padReplicate } from './padding.js';
+import { readStrided } from './reference/arrays.js';
 import { constant } from './source.js';
 
 const counting = (shape: Shape) =>

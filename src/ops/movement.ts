@@ -9,7 +9,6 @@ import { isContiguous, type View } from '../graph/view.js';
 import { concatLowering, padLowering } from '../kernels/rearrange.js';
 import { type DType, promote } from '../util/dtype.js';
 import { contiguousStrides, formatShape, numel, type Shape, sameShape } from '../util/shape.js';
-import { eachStrided, readStrided, referenceArray } from './arrays.js';
 import { cast } from './elementwise.js';
 import { sum } from './reduce.js';
 import { axisOf, shapeError } from './shape-error.js';
@@ -29,7 +28,6 @@ export const reshapeOp: Op<{ readonly shape: Shape }> = defineOp('reshape', {
     if (numel(shape) !== numel(x.shape)) throw sizeError(x, shape);
     return { shape, dtype: x.dtype };
   },
-  reference: ([x]) => x.data.slice(),
   vjp: (dy, { inputs: [x] }) => [reshape(dy, x.shape)],
   simplify: ({ inputs: [x], shape }) => (x.op === reshapeOp ? reshape(x.inputs[0], shape) : null),
   view: (input, { shape }) => {
@@ -54,10 +52,6 @@ export function permute(x: Node, axes: readonly number[]): Node {
 
 export const permuteOp: Op<{ readonly axes: readonly number[] }> = defineOp('permute', {
   infer: ([x], { axes }) => ({ shape: axes.map((a) => x.shape[a]), dtype: x.dtype }),
-  reference: ([x], { axes }, out) => {
-    const strides = contiguousStrides(x.shape);
-    return readStrided(x, out.shape, axes.map((a) => strides[a])); // biome-ignore format: one thought
-  },
   vjp: (dy, { attrs: { axes } }) => [permute(dy, invert(axes))],
   simplify: ({ inputs: [x], attrs: { axes } }) => {
     if (x.op !== permuteOp) return null;
@@ -81,6 +75,7 @@ export function transpose(x: Node, a: number, b: number): Node {
 
 /** x repeated to `shape` by NumPy's rule: axes of size 1 stretch, new ones come in front. −1 keeps a size. */
 export function expand(x: Node, shape: Shape): Node {
+  if (sameShape(shape, x.shape)) return x;
   const missing = shape.length - x.shape.length;
   const target = shape.map((size, i) => (size === -1 && i >= missing ? x.shape[i - missing] : size));
   if (sameShape(target, x.shape)) return x;
@@ -96,10 +91,6 @@ export const expandOp = defineOp<{ readonly shape: Shape }>('expand', {
   infer: ([x], { shape }) => {
     checkExpand(x, shape);
     return { shape, dtype: x.dtype };
-  },
-  reference: ([x], { shape }) => {
-    const strides = contiguousStrides(x.shape);
-    return readStrided(x, shape, strides.map((s, i) => (x.shape[i] === 1 ? 0 : s))); // biome-ignore format: one thought
   },
   vjp: (dy, { inputs: [x], shape }) => {
     const stretched = shape.flatMap((size, i) => (size !== x.shape[i] ? [i] : []));
@@ -138,11 +129,6 @@ export function narrow(x: Node, axis: number, start: number, stop: number, step 
 
 export const sliceOp = defineOp<SliceAttrs>('slice', {
   infer: ([x], attrs) => ({ shape: sliceShape(x.shape, attrs), dtype: x.dtype }),
-  reference: ([x], { starts, steps }, out) => {
-    const strides = contiguousStrides(x.shape);
-    const offset = starts.reduce((at, start, i) => at + start * strides[i], 0);
-    return readStrided(x, out.shape, strides.map((s, i) => s * steps[i]), offset); // biome-ignore format: one thought
-  },
   vjp: (dy, { inputs: [x], attrs: { starts, steps } }) => {
     const spread = dy.shape.reduce((g, _, axis) => interleave(g, axis, steps[axis]), dy);
     const room = x.shape.map((size, i): [number, number] => [starts[i], size - starts[i] - spread.shape[i]]);
@@ -167,11 +153,6 @@ export function flip(x: Node, axes: number | readonly number[]): Node {
 
 export const flipOp = defineOp<{ readonly axes: readonly number[] }>('flip', {
   infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }),
-  reference: ([x], { axes }) => {
-    const strides = contiguousStrides(x.shape);
-    const offset = axes.reduce((at, axis) => at + (x.shape[axis] - 1) * strides[axis], 0);
-    return readStrided(x, x.shape, strides.map((s, i) => (axes.includes(i) ? -s : s)), offset); // biome-ignore format: one thought
-  },
   vjp: (dy, { attrs: { axes } }) => [flip(dy, axes)],
   view: (input, { attrs: { axes } }) => ({
     ...input,
@@ -203,15 +184,7 @@ export const padOp = defineOp<PadAttrs>('pad', {
     }
     return { shape: x.shape.map((size, i) => size + padding[i][0] + padding[i][1]), dtype: x.dtype };
   },
-  reference: ([x], { padding, value }, out) => {
-    const data = referenceArray(out.dtype, numel(out.shape)).fill(value);
-    const strides = contiguousStrides(out.shape);
-    const offset = padding.reduce((at, [lo], i) => at + lo * strides[i], 0);
-    eachStrided(x.shape, strides, offset, (position, i) => {
-      data[position] = x.data[i];
-    });
-    return data;
-  },
+  ofNothing: ({ value }) => value,
   vjp: (dy, { inputs: [x], attrs: { padding } }) => {
     const starts = padding.map(([lo]) => lo);
     return [slice(dy, starts, starts.map((lo, i) => lo + x.shape[i]))]; // biome-ignore format: one thought
@@ -240,18 +213,6 @@ export const concatOp = defineOp<{ readonly axis: number }>('concat', {
     }
     const along = xs.reduce((n, x) => n + x.shape[axis], 0);
     return { shape: first.shape.map((size, i) => (i === axis ? along : size)), dtype: sameDType(xs) };
-  },
-  reference: (xs, { axis }, out) => {
-    const data = referenceArray(out.dtype, numel(out.shape));
-    const strides = contiguousStrides(out.shape);
-    let start = 0;
-    for (const x of xs) {
-      eachStrided(x.shape, strides, start * strides[axis], (position, i) => {
-        data[position] = x.data[i];
-      });
-      start += x.shape[axis];
-    }
-    return data;
   },
   vjp: (dy, { inputs, attrs: { axis } }) => {
     let start = 0;

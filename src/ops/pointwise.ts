@@ -4,11 +4,10 @@
  */
 
 import type { Node } from '../graph/node.js';
-import { defineOp, type NdArray, type Op, record } from '../graph/op.js';
+import { defineOp, type Op, record } from '../graph/op.js';
 import type { KernelBuilder, Value } from '../ir/index.js';
 import { type DType, promote } from '../util/dtype.js';
 import { sameShape } from '../util/shape.js';
-import { referenceArray } from './arrays.js';
 import { cast, logicalOperand } from './elementwise.js';
 import { expand } from './movement.js';
 import { broadcast, shapeError } from './shape-error.js';
@@ -45,7 +44,7 @@ export function unaryOp(name: string, row: UnaryRow): Op<None> {
       checkDomain(name, row.takes, x);
       return { shape: x.shape, dtype: row.gives ?? x.dtype };
     },
-    reference: ([x], _, out) => mapArrays(out.dtype, [x], row.f),
+    element: () => row.f,
     vjp: (dy, node) => [row.vjp ? row.vjp(dy, node.inputs[0], node) : null],
     pointwise: (k, [x]) => row.emit(k, x),
     ...(row.simplify && { simplify: ({ inputs: [x] }) => row.simplify!(x) }),
@@ -78,8 +77,7 @@ export function binaryOp(name: string, row: BinaryRow): Op<None> {
       checkDomain(name, row.takes, a, b);
       return { shape: a.shape, dtype: row.gives ?? a.dtype };
     },
-    reference: ([a, b], _, out) =>
-      mapArrays(out.dtype, [a, b], a.dtype !== 'float32' && row.int !== undefined ? row.int : row.f),
+    element: (_, dtype) => (dtype !== 'float32' && row.int) || row.f,
     vjp: (dy, node) => (row.vjp ? row.vjp(dy, node.inputs[0], node.inputs[1], node) : [null, null]),
     pointwise: (k, [a, b]) => row.emit(k, a, b),
     ...(row.neutral && { simplify: ({ inputs: [a, b] }) => withoutNeutral(row.neutral!, a, b) }),
@@ -94,6 +92,9 @@ function withoutNeutral({ left, right }: { left?: number; right?: number }, a: N
 export function binary(op: Op<None>, takes: Domain): (a: Operand, b: Operand) => Node {
   return (a, b) => {
     const [x, y] = operands(a, b);
+    if (x.dtype === y.dtype && sameShape(x.shape, y.shape) && domainType(takes, x.dtype) === x.dtype) {
+      return record(op, [x, y], none);
+    }
     const dtype = promote(x.dtype, y.dtype);
     const type = domainType(takes, dtype);
     const shape = broadcast(op.name, x.shape, y.shape);
@@ -109,7 +110,8 @@ export function operands(a: Operand, b: Operand): [Node, Node] {
 }
 
 function literal(value: number, beside: Node): Node {
-  if (beside.dtype === 'float32' || !Number.isInteger(value)) return constant(value);
+  if (beside.dtype === 'float32') return constant(value, beside.shape);
+  if (!Number.isInteger(value)) return constant(value);
   const small = beside.dtype === 'uint8' && value >= 0 && value <= 255;
   return constant(value, [], small ? 'uint8' : 'int32');
 }
@@ -140,22 +142,15 @@ function cutBack(result: Node, asked: DType, takes: Domain): Node {
 
 function checkDomain(name: string, takes: Domain, ...inputs: Node[]): void {
   const [first] = inputs;
-  const fits = inputs.every((x) => x.dtype === first.dtype && sameShape(x.shape, first.shape));
-  if (fits && domainType(takes, first.dtype) === first.dtype) return;
+  let fits = domainType(takes, first.dtype) === first.dtype;
+  for (let i = 1; i < inputs.length; i++) {
+    fits &&= inputs[i].dtype === first.dtype && sameShape(inputs[i].shape, first.shape);
+  }
+  if (fits) return;
   throw shapeError(
     name,
     `the primitive takes equal shapes and one type (${takes})`,
     inputs.map((x, i) => [`${i} ${x.dtype}`, x.shape]),
     `Call the function ${name}() of ops/, which broadcasts and converts.`,
   );
-}
-
-/** f over elements of arrays of one length. */
-export function mapArrays(dtype: DType, inputs: readonly NdArray[], f: (...xs: number[]) => number): NdArray['data'] {
-  const n = inputs[0].data.length;
-  const out = referenceArray(dtype, n);
-  const [a, b] = inputs.map((x) => x.data);
-  if (inputs.length === 1) for (let i = 0; i < n; i++) out[i] = f(a[i]);
-  else for (let i = 0; i < n; i++) out[i] = f(a[i], b[i]);
-  return out;
 }

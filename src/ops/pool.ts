@@ -7,7 +7,7 @@
  */
 
 import { type Node, scopeSuffix } from '../graph/node.js';
-import { defineOp, type NdArray, record } from '../graph/op.js';
+import { defineOp, record } from '../graph/op.js';
 import { Storage } from '../graph/storage.js';
 import { poolGradLowerings, poolLowerings } from '../kernels/pool.js';
 import { ConfigError } from '../util/errors.js';
@@ -25,7 +25,6 @@ import {
   poolParams,
   poolWindow,
   spatialLetters,
-  tapsOfWindow,
   type Window,
   type WindowGeometry,
   windowGeometry,
@@ -167,27 +166,12 @@ export interface SumPoolGradParams extends Window {
 
 export const maxPoolOp = defineOp<Window>('maxPool', {
   infer: ([x], w) => ({ shape: poolShape('maxPool', x, w), dtype: 'float32' }),
-  reference([x], w, out) {
-    const y = new Float64Array(numel(out.shape)).fill(-Infinity);
-    forEachMaximum(x, w, (xAt, yAt) => {
-      y[yAt] = x.data[xAt];
-    });
-    return y;
-  },
   lower: ({ inputs: [x], attrs }, target) => poolLowerings(x.shape, poolGeometry(x.shape, attrs), 'max', target),
   vjp: (dy, { inputs: [x], attrs }) => [maxPoolGrad(dy, x, attrs)],
 });
 
 export const maxPoolIndicesOp = defineOp<Window>('maxPoolIndices', {
   infer: ([x], w) => ({ shape: poolShape('maxPool', x, w), dtype: 'int32' }),
-  reference([x], w, out) {
-    const y = new Int32Array(numel(out.shape)).fill(-1);
-    const plane = numel(x.shape.slice(2));
-    forEachMaximum(x, w, (xAt, yAt) => {
-      y[yAt] = xAt % plane;
-    });
-    return y;
-  },
   lower: ({ inputs: [x], attrs }, target) => poolLowerings(x.shape, poolGeometry(x.shape, attrs), 'position', target),
 });
 
@@ -195,13 +179,6 @@ export const maxPoolGradOp = defineOp<Window>('maxPoolGrad', {
   infer([dy, x], w) {
     checkOutputGrad('maxPool', dy, x.shape, poolShape('maxPool', x, w), w);
     return { shape: x.shape, dtype: 'float32' };
-  },
-  reference([dy, x], w, out) {
-    const dx = new Float64Array(numel(out.shape));
-    forEachMaximum(x, w, (xAt, yAt) => {
-      dx[xAt] += dy.data[yAt];
-    });
-    return dx;
   },
   lower: ({ inputs: [, x], attrs }, target) => poolGradLowerings(x.shape, poolGeometry(x.shape, attrs), 'max', target),
   // The place of the maximum does not move with x, but for ties: no gradient to x.
@@ -225,26 +202,12 @@ export const maxPoolAtOp = defineOp<Window>('maxPoolAt', {
     }
     return { shape: poolShape('maxPoolAt', x, w), dtype: 'float32' };
   },
-  reference([g, x], w, out) {
-    const y = new Float64Array(numel(out.shape));
-    forEachMaximum(x, w, (xAt, yAt) => {
-      y[yAt] = g.data[xAt];
-    });
-    return y;
-  },
   lower: ({ inputs: [, x], attrs }, target) => poolLowerings(x.shape, poolGeometry(x.shape, attrs), 'at', target),
   vjp: (dy, { inputs: [, x], attrs }) => [maxPoolGrad(dy, x, attrs), null],
 });
 
 export const sumPoolOp = defineOp<Window>('sumPool', {
   infer: ([x], w) => ({ shape: poolShape('sumPool', x, w), dtype: 'float32' }),
-  reference([x], w, out) {
-    const y = new Float64Array(numel(out.shape));
-    forEachTap(x.shape, w, (xAt, yAt) => {
-      y[yAt] += x.data[xAt];
-    });
-    return y;
-  },
   lower: ({ inputs: [x], attrs }, target) => poolLowerings(x.shape, poolGeometry(x.shape, attrs), 'sum', target),
   vjp: (dy, { inputs: [x], attrs }) => [sumPoolGrad(dy, x.shape, attrs)],
 });
@@ -255,66 +218,9 @@ export const sumPoolGradOp = defineOp<SumPoolGradParams>('sumPoolGrad', {
     checkOutputGrad('sumPool', dy, xShape, [...xShape.slice(0, 2), ...outputs], w);
     return { shape: xShape, dtype: 'float32' };
   },
-  reference([dy], w, out) {
-    const dx = new Float64Array(numel(out.shape));
-    forEachTap(w.xShape, w, (xAt, yAt) => {
-      dx[xAt] += dy.data[yAt];
-    });
-    return dx;
-  },
   lower: ({ attrs }, target) => poolGradLowerings(attrs.xShape, poolGeometry(attrs.xShape, attrs), 'all', target),
   vjp: (dz, { attrs: { xShape: _, ...w } }) => [record(sumPoolOp, [dz], w)],
 });
-
-/** Visits every element of every window, window by window, elements in row-major order. */
-function forEachTap(xShape: Shape, w: Window, visit: (xAt: number, yAt: number) => void): void {
-  const g = poolGeometry(xShape, w);
-  const { starts, taps } = planeTaps(g);
-  const windows = starts.length - 1;
-  const planeSize = numel(g.in);
-  for (let p = 0; p < g.planes; p++) {
-    for (let o = 0; o < windows; o++) {
-      for (let t = starts[o]; t < starts[o + 1]; t++) visit(p * planeSize + taps[t], p * windows + o);
-    }
-  }
-}
-
-/** Visits the first maximum of every window that has any element. */
-function forEachMaximum(x: NdArray, w: Window, visit: (xAt: number, yAt: number) => void): void {
-  let best = -1;
-  let window = -1;
-  forEachTap(x.shape, w, (xAt, yAt) => {
-    if (yAt !== window) {
-      if (window >= 0) visit(best, window);
-      [best, window] = [xAt, yAt];
-    } else if (x.data[xAt] > x.data[best] || (Number.isNaN(x.data[xAt]) && !Number.isNaN(x.data[best]))) {
-      best = xAt;
-    }
-  });
-  if (window >= 0) visit(best, window);
-}
-
-/** The elements of each window of one plane: taps[starts[o]] … taps[starts[o + 1] − 1] are positions in the plane. */
-function planeTaps(g: WindowGeometry): { starts: Int32Array; taps: number[] } {
-  const axis = (i: 0 | 1 | 2) =>
-    Array.from({ length: g.out[i] }, (_, o) => {
-      const [first, end] = tapsOfWindow(g, i, o);
-      return Array.from({ length: end - first }, (_, k) => o * g.stride[i] - g.padLo[i] + (first + k) * g.dilation[i]);
-    });
-  const [ds, hs, ws] = [axis(0), axis(1), axis(2)];
-  const starts = new Int32Array(numel(g.out) + 1);
-  const taps: number[] = [];
-  let o = 0;
-  for (const inD of ds) {
-    for (const inH of hs) {
-      for (const inW of ws) {
-        for (const d of inD) for (const h of inH) for (const c of inW) taps.push((d * g.in[1] + h) * g.in[2] + c);
-        starts[++o] = taps.length;
-      }
-    }
-  }
-  return { starts, taps };
-}
 
 function poolName(name: string, xShape: Shape): string {
   return xShape.length >= 3 && xShape.length <= 5 ? `${name}${xShape.length - 2}d` : name;

@@ -1,9 +1,8 @@
 /** Operations that combine elements along axes, and what is composed of them: mean, variance, softmax and the like. */
 
 import type { Node } from '../graph/node.js';
-import { defineOp, type NdArray, type Op, type Reduction, record } from '../graph/op.js';
-import { contiguousStrides, numel, type Shape } from '../util/shape.js';
-import { eachStrided, referenceArray } from './arrays.js';
+import { defineOp, type Op, type Reduction, record } from '../graph/op.js';
+import { numel, type Shape } from '../util/shape.js';
 import * as e from './elementwise.js';
 import { expand, flip, narrow, pad, permute, reshape } from './movement.js';
 import { axesOf, axisOf, shapeError } from './shape-error.js';
@@ -28,7 +27,6 @@ export function sum(x: Node, axes?: Axes, keepDims = false): Node {
 
 export const sumOp = reduceOp('sum', {
   neutral: 0,
-  f: (a, b) => a + b,
   vjp: (dy, x) => expand(dy, x.shape),
   // biome-ignore lint/suspicious/noExplicitAny: both are Int or both Float
   combine: (_, a: any, b: any) => a.add(b),
@@ -42,8 +40,6 @@ export function prod(x: Node, axes?: Axes, keepDims = false): Node {
 
 export const prodOp = reduceOp('prod', {
   neutral: 1,
-  f: (a, b) => a * b,
-  int: Math.imul,
   vjp: (dy, x, _, axes) => e.mul(dy, productOfOthers(x, axes)),
   // biome-ignore lint/suspicious/noExplicitAny: both are Int or both Float
   combine: (_, a: any, b: any) => a.mul(b),
@@ -66,7 +62,6 @@ export function max(x: Node, axes?: Axes, keepDims = false): Node {
 export const maxReduceOp = reduceOp('maxReduce', {
   neutral: Number.NEGATIVE_INFINITY,
   nonEmpty: true,
-  f: Math.max,
   vjp: shareAmongTies,
   // biome-ignore lint/suspicious/noExplicitAny: both are Int or both Float
   combine: (_, a: any, b: any) => a.max(b),
@@ -81,7 +76,6 @@ export function min(x: Node, axes?: Axes, keepDims = false): Node {
 export const minReduceOp = reduceOp('minReduce', {
   neutral: Number.POSITIVE_INFINITY,
   nonEmpty: true,
-  f: Math.min,
   vjp: shareAmongTies,
   // biome-ignore lint/suspicious/noExplicitAny: both are Int or both Float
   combine: (_, a: any, b: any) => a.min(b),
@@ -103,8 +97,8 @@ export interface ArgAttrs {
   readonly keepDims: boolean;
 }
 
-export const argmaxOp = argOp('argmax', (a, b) => a > b, max);
-export const argminOp = argOp('argmin', (a, b) => a < b, min);
+export const argmaxOp = argOp('argmax', max);
+export const argminOp = argOp('argmin', min);
 
 // — composed —
 
@@ -176,7 +170,8 @@ function countAlong(op: string, shape: Shape, axes: Axes): number {
   return axesOf(op, axes, shape).reduce((n, axis) => n * shape[axis], 1);
 }
 
-function reducedShape(shape: Shape, axes: readonly number[], keepDims: boolean): number[] {
+/** `shape` without `axes`, or with size 1 there. */
+export function reducedShape(shape: Shape, axes: readonly number[], keepDims: boolean): number[] {
   return keepDims ? shape.map((n, i) => (axes.includes(i) ? 1 : n)) : shape.filter((_, i) => !axes.includes(i));
 }
 
@@ -191,9 +186,6 @@ interface ReduceRow {
   neutral: number;
   /** No elements, no value: refused. */
   nonEmpty?: boolean;
-  f(a: number, b: number): number;
-  /** For integers, where the formula differs. */
-  int?(a: number, b: number): number;
   /** `dy` and `y` come with the reduced axes kept. */
   vjp(dy: Node, x: Node, y: Node, axes: readonly number[]): Node;
   combine: Reduction<ReduceAttrs>['combine'];
@@ -210,15 +202,6 @@ function reduceOp(name: string, row: ReduceRow): Op<ReduceAttrs> {
       }
       return { shape: reducedShape(x.shape, axes, keepDims), dtype: x.dtype };
     },
-    reference: ([x], { axes }, out) => {
-      const start = out.dtype === 'float32' ? row.neutral : Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, row.neutral));
-      const f = out.dtype !== 'float32' && row.int ? row.int : row.f;
-      const data = referenceArray('float32', numel(out.shape)).fill(start);
-      eachReduced(x, axes, (i, o) => {
-        data[o] = f(data[o], x.data[i]);
-      });
-      return out.dtype === 'float32' ? data : wrapped(out.dtype, data);
-    },
     vjp: (dy, node) => {
       const [x] = node.inputs;
       const kept = reducedShape(x.shape, node.attrs.axes, true);
@@ -231,19 +214,6 @@ function reduceOp(name: string, row: ReduceRow): Op<ReduceAttrs> {
 /** `maxReduce` is called max by its users; the plain name belongs to the elementwise primitive. */
 function publicName(op: string): string {
   return op.replace('Reduce', '');
-}
-
-function wrapped(dtype: NdArray['dtype'], data: NdArray['data']): NdArray['data'] {
-  const out = referenceArray(dtype, data.length);
-  out.set(data);
-  return out;
-}
-
-/** Visits each element of x with the position of the result it belongs to. */
-function eachReduced(x: NdArray, axes: readonly number[], visit: (input: number, output: number) => void): void {
-  const kept = contiguousStrides(reducedShape(x.shape, axes, true));
-  const strides = kept.map((s, i) => (axes.includes(i) ? 0 : s));
-  eachStrided(x.shape, strides, 0, (output, input) => visit(input, output));
 }
 
 function shareAmongTies(dy: Node, x: Node, y: Node, axes: readonly number[]): Node {
@@ -289,31 +259,13 @@ function argExtreme(op: Op<ArgAttrs>, x: Node, axis: number | undefined, keepDim
   return record(op, [x], { axis: axisOf(op.name, axis, x.shape), keepDims });
 }
 
-function argOp(
-  name: string,
-  beats: (a: number, b: number) => boolean,
-  extreme: (x: Node, axes: Axes, keepDims: boolean) => Node,
-): Op<ArgAttrs> {
+function argOp(name: string, extreme: (x: Node, axes: Axes, keepDims: boolean) => Node): Op<ArgAttrs> {
   return defineOp<ArgAttrs>(name, {
     infer: ([x], { axis, keepDims }) => {
       if (x.shape[axis] === 0) {
         throw shapeError(name, 'there is nothing to choose from', [['x', x.shape]], `Axis ${axis} has no elements.`);
       }
       return { shape: reducedShape(x.shape, [axis], keepDims), dtype: 'int32' };
-    },
-    reference: ([x], { axis }, out) => {
-      const best = new Float64Array(numel(out.shape));
-      const where = new Int32Array(best.length);
-      const seen = new Int32Array(best.length);
-      eachReduced(x, [axis], (i, o) => {
-        const value = x.data[i];
-        const place = seen[o]++;
-        const better = place === 0 || beats(value, best[o]) || (Number.isNaN(value) && !Number.isNaN(best[o]));
-        if (!better) return;
-        best[o] = value;
-        where[o] = place;
-      });
-      return where;
     },
     vjp: () => [null],
     /** The smallest index at which x equals its extreme (or is NaN). */

@@ -6,9 +6,7 @@ import type { Storage } from '../graph/storage.js';
 import { iotaLowering, randomBitsLowering } from '../kernels/rearrange.js';
 import type { DType } from '../util/dtype.js';
 import { ConfigError } from '../util/errors.js';
-import { philoxFill } from '../util/philox.js';
 import { numel, type Shape } from '../util/shape.js';
-import { referenceArray } from './arrays.js';
 import { shapeError } from './shape-error.js';
 
 /** `value` in every element. */
@@ -25,7 +23,6 @@ export interface ConstantAttrs {
 
 export const constantOp = defineOp<ConstantAttrs>('constant', {
   infer: (_, { shape, dtype }) => ({ shape, dtype }),
-  reference: (_, { value }, out) => referenceArray(out.dtype, numel(out.shape)).fill(value),
   uniform: ({ value }) => value,
 });
 
@@ -46,11 +43,6 @@ export interface BufferAttrs {
 
 export const bufferOp = defineOp<BufferAttrs>('buffer', {
   infer: (_, { storage }) => ({ shape: storage.shape, dtype: storage.dtype }),
-  reference: (_, { storage }, out) => {
-    const data = referenceArray(out.dtype, numel(out.shape));
-    data.set(storage.read());
-    return data;
-  },
   reads: (attrs) => attrs,
   source: true,
 });
@@ -65,7 +57,6 @@ export const iotaOp = defineOp<{ readonly n: number }>('iota', {
     if (!Number.isInteger(n) || n < 0) throw new ConfigError(`iota: the length must be a whole number ≥ 0, not ${n}`);
     return { shape: [n], dtype: 'int32' };
   },
-  reference: (_, { n }) => Int32Array.from({ length: n }, (_, i) => i),
   lower: ({ attrs: { n } }) => [iotaLowering(n)],
 });
 
@@ -89,11 +80,6 @@ export const randomBitsOp = defineOp<{ readonly shape: Shape }>('randomBits', {
       );
     }
     return { shape, dtype: 'int32' };
-  },
-  reference: ([{ data: key }], { shape }) => {
-    const out = new Int32Array(numel(shape));
-    philoxFill(out, key);
-    return out;
   },
   vjp: () => [null],
   lower: ({ attrs: { shape } }) => [randomBitsLowering(numel(shape))],

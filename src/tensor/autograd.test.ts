@@ -1,7 +1,7 @@
 /** Gradients as users ask for them: where they add up, where they stop, and what is refused. */
 
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ReferenceTarget } from '../devices/reference/index.js';
+import { ReferenceTarget } from '../ops/reference/index.js';
 import {
   buffer,
   enableGrad,

@@ -48,7 +48,7 @@ async function openWasm(reason: string, { threads }: DeviceOptions): Promise<Ope
 }
 
 async function openReference(reason: string): Promise<OpenedDevice> {
-  const { ReferenceTarget } = await import('../devices/reference/index.js');
+  const { ReferenceTarget } = await import('../ops/reference/index.js');
   const notes = [
     'plain JavaScript in float64, one operation after another: for checking results, hundreds of times slower',
   ];

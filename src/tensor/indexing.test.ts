@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ReferenceTarget } from '../devices/reference/index.js';
+import { ReferenceTarget } from '../ops/reference/index.js';
 import { contiguousStrides, numel, type Shape } from '../util/shape.js';
 import { arange, concat, type Index, type NestedArray, setDevice, stack, tensor, zeros } from './index.js';
 

@@ -1,7 +1,7 @@
 /** Random numbers: repeatable, independent of each other, with the right distribution. Bounds are 5 standard deviations of the statistic. */
 
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { ReferenceTarget } from '../devices/reference/index.js';
+import { ReferenceTarget } from '../ops/reference/index.js';
 import {
   bernoulli,
   Generator,

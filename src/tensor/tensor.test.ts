@@ -1,7 +1,7 @@
 /** What users see of a tensor: making, reading, printing, the calls of the tutorials. */
 
 import { beforeAll, describe, expect, it, vi } from 'vitest';
-import { ReferenceTarget } from '../devices/reference/index.js';
+import { ReferenceTarget } from '../ops/reference/index.js';
 import { arange, eye, F, full, linspace, ones, setDevice, tensor, zeros } from './index.js';
 
 beforeAll(() => setDevice(new ReferenceTarget()));

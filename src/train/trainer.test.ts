@@ -2,7 +2,7 @@
 
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ArrayDataset, DataLoader } from '../data/index.js';
-import { ReferenceTarget } from '../devices/reference/index.js';
+import { ReferenceTarget } from '../ops/reference/index.js';
 import { BatchNorm1d, Dropout, Flatten, Linear, LogSoftmax, ReLU, Sequential } from '../nn/index.js';
 import { crossEntropy } from '../nn/loss.js';
 import { Adam, CosineAnnealingLR, ReduceLROnPlateau, SGD } from '../optim/index.js';

@@ -6,7 +6,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { leafStorage } from '../../src/compile/trace.js';
-import { ReferenceTarget } from '../../src/devices/reference/index.js';
+import { ReferenceTarget } from '../../src/ops/reference/index.js';
 import { print } from '../../src/graph/print.js';
 import { topological } from '../../src/graph/traverse.js';
 import type { TypedArray } from '../../src/util/dtype.js';

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { ReferenceTarget } from '../../src/devices/reference/index.js';
+import { ReferenceTarget } from '../../src/ops/reference/index.js';
 import { gradient } from '../../src/grad/reverse.js';
 import type { Node } from '../../src/graph/node.js';
 import { Storage } from '../../src/graph/storage.js';

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ReferenceTarget } from '../../src/devices/reference/index.js';
+import { ReferenceTarget } from '../../src/ops/reference/index.js';
 import { F, formatTensor, grad, realize, setDevice, type Tensor, tensor } from '../../src/tensor/index.js';
 import { allocate, type DType } from '../../src/util/dtype.js';
 

@@ -12,6 +12,7 @@ import { topological } from '../../graph/traverse.js';
 import { allocate, type TypedArray } from '../../util/dtype.js';
 import { invariant } from '../../util/errors.js';
 import { numel } from '../../util/shape.js';
+import { meaningOf } from './meanings.js';
 
 /** Values to use for nodes instead of computing them. */
 export type Feeds = ReadonlyMap<Node, NdArray>;
@@ -26,17 +27,17 @@ export class ReferenceTarget implements Target {
   }
 
   /** The float64 values behind storages this target has written. */
-  private readonly exact = new WeakMap<Storage, { version: number; host: TypedArray; data: NdArray['data'] }>();
+  readonly #exact = new WeakMap<Storage, { version: number; host: TypedArray; data: NdArray['data'] }>();
 
   async realize(roots: readonly Node[], assigns: readonly Assignment[]): Promise<void> {
     const open = roots.filter((root) => root.realized === null);
     const values = this.evaluateAll([...open, ...assigns.map(({ value }) => value)]);
     open.forEach((root, i) => {
       root.realized = new Storage(root.shape, root.dtype, null);
-      this.write(root.realized, values[i].data);
+      this.#write(root.realized, values[i].data);
     });
     assigns.forEach(({ storage }, i) => {
-      this.write(storage, values[open.length + i].data);
+      this.#write(storage, values[open.length + i].data);
     });
   }
 
@@ -54,7 +55,7 @@ export class ReferenceTarget implements Target {
     const wanted = new Set(roots);
 
     for (const node of order) {
-      values.set(node, this.value(node, values, feeds));
+      values.set(node, this.#value(node, values, feeds));
       if (known(node)) continue;
       for (const input of node.inputs) if (lastUser.get(input) === node && !wanted.has(input)) values.delete(input);
     }
@@ -63,19 +64,19 @@ export class ReferenceTarget implements Target {
 
   async dispose(): Promise<void> {}
 
-  private value(node: Node, values: ReadonlyMap<Node, NdArray>, feeds: Feeds): NdArray {
+  #value(node: Node, values: ReadonlyMap<Node, NdArray>, feeds: Feeds): NdArray {
     const { shape, dtype } = node;
     const fed = feeds.get(node);
     if (fed !== undefined) return fed;
-    if (node.realized !== null) return { shape, dtype, data: this.read(node.realized) };
+    if (node.realized !== null) return { shape, dtype, data: this.#read(node.realized) };
     const { facts } = node.op;
     const read = facts.reads?.(node.attrs);
     if (read !== undefined) {
       checkCurrent(node);
-      return { shape, dtype, data: this.read(read.storage) };
+      return { shape, dtype, data: this.#read(read.storage) };
     }
     const inputs = node.inputs.map((input) => values.get(input)!);
-    const data = facts.reference(inputs, node.attrs, node);
+    const data = meaningOf(node.op)(inputs, node.attrs, node);
     invariant(
       data.length === numel(shape),
       () => `${node.op.name}: reference gave ${data.length} elements for [${shape}]`,
@@ -83,17 +84,17 @@ export class ReferenceTarget implements Target {
     return { shape, dtype, data };
   }
 
-  private read(storage: Storage): NdArray['data'] {
+  #read(storage: Storage): NdArray['data'] {
     const host = storage.read();
-    const kept = this.exact.get(storage);
+    const kept = this.#exact.get(storage);
     if (kept !== undefined && kept.version === storage.version && kept.host === host) return kept.data;
     return host instanceof Float32Array ? Float64Array.from(host) : host;
   }
 
-  private write(storage: Storage, data: NdArray['data']): void {
+  #write(storage: Storage, data: NdArray['data']): void {
     const host = allocate(storage.dtype, data.length);
     host.set(data);
     storage.write(host);
-    if (this.#keepsExact) this.exact.set(storage, { version: storage.version, host, data });
+    if (this.#keepsExact) this.#exact.set(storage, { version: storage.version, host, data });
   }
 }

@@ -3,8 +3,8 @@
 import { describe, expect, test } from 'vitest';
 import { defineOp, record } from '../../graph/op.js';
 import { Storage } from '../../graph/storage.js';
-import { add, div, exp, mul } from '../../ops/elementwise.js';
-import { buffer, constant } from '../../ops/source.js';
+import { add, div, exp, mul } from '../elementwise.js';
+import { buffer, constant } from '../source.js';
 import { ReferenceTarget } from './index.js';
 
 const storage = (...values: number[]) => new Storage([values.length], 'float32', Float32Array.from(values), true);

@@ -1,8 +1,8 @@
 /** Helpers for the reference meanings: float64 arrays and strided reading. Plain and slow on purpose. */
 
-import type { NdArray } from '../graph/op.js';
-import type { DType } from '../util/dtype.js';
-import { numel, type Shape } from '../util/shape.js';
+import type { NdArray } from '../../graph/op.js';
+import type { DType } from '../../util/dtype.js';
+import { numel, type Shape } from '../../util/shape.js';
 
 export type Data = NdArray['data'];
 
