@@ -3,7 +3,7 @@
  * compiled step can serve both. Numbers are not part of the key, structure is: a training loop compiles once.
  */
 
-import { attrsKey } from '../graph/key.js';
+import { RowKey } from '../graph/key.js';
 import { type Layout, layoutKey } from '../graph/layout.js';
 import type { AnyOp, Node } from '../graph/node.js';
 import { checkCurrent } from '../graph/stale.js';
@@ -38,8 +38,9 @@ export function traceRequest(
   assigns: readonly Assignment[],
   residentLayout: (storage: Storage) => Layout | null,
 ): Trace {
-  const order = topological([...roots, ...assigns.map((a) => a.value)], (node) => leafStorage(node) !== null);
-  const index = new Map<Node, number>();
+  const places = new Map<Node, number>();
+  const wanted = [...roots, ...assigns.map((a) => a.value)];
+  const order = topological(wanted, (node) => leafStorage(node) !== null, places);
   const leaves = new Map<Node, number>();
   const storages: Storage[] = [];
   const slots = new Map<Storage, number>();
@@ -52,31 +53,38 @@ export function traceRequest(
     }
     return slot;
   };
-  let structure = ''; // storages are described by `traceKey`
+  const key = new RowKey(); // of the structure; storages are described by `traceKey`
   for (let i = 0; i < order.length; i++) {
     const node = order[i];
-    index.set(node, i);
     const storage = leafStorage(node);
     if (storage !== null) {
       if (node.realized === null) checkCurrent(node);
       const slot = slotOf(storage);
       leaves.set(node, slot);
-      structure += `s${slot};`;
+      key.count(-1);
+      key.count(slot);
       continue;
     }
     const { op, inputs } = node;
-    structure += opId(op);
-    // Inputs mostly come just before: distances are short numbers, and the same in repeated parts.
-    for (let j = 0; j < inputs.length; j++) structure += `,${i - index.get(inputs[j])!}`;
-    structure += attrsKey(node.attrs);
-    structure += inputs.length === 0 ? `${node.shape.join()}${node.dtype};` : ';';
+    key.count(opId(op));
+    key.count(inputs.length);
+    for (let j = 0; j < inputs.length; j++) key.count(places.get(inputs[j])!);
+    key.data(node.attrs);
+    if (inputs.length === 0) {
+      key.data(node.shape);
+      key.data(node.dtype);
+    }
   }
   const targets = assigns.map((a) => {
     const slot = slotOf(a.storage);
-    structure += `=${slot}:${index.get(a.value)};`;
+    key.count(slot);
+    key.count(places.get(a.value)!);
     return { storage: slot, value: a.value };
   });
-  structure += `!${roots.map((r) => index.get(r)).join()}`;
+  for (const root of roots) key.count(places.get(root)!);
+  key.count(roots.length); // from the end: how many roots, the assignments before them, the nodes before those
+  key.count(assigns.length);
+  const structure = `${key.id()}`;
   const trace = { order, storages, leaves, roots, assigns: targets, structure };
   return { ...trace, key: traceKey(trace, residentLayout) };
 }

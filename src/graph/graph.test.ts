@@ -32,7 +32,9 @@ describe('topological', () => {
     const [a, b] = [leaf('a'), leaf('b')];
     const c = both(a, b);
     const d = both(c, a);
-    expect(topological([d, c])).toEqual([a, b, c, d]);
+    const places = new Map<Node, number>();
+    expect(topological([d, c], undefined, places)).toEqual([a, b, c, d]);
+    expect([a, b, c, d].map((node) => places.get(node))).toEqual([0, 1, 2, 3]);
     expect(topological([both(b, a), d]).slice(0, 2)).toEqual([b, a]);
   });
 

@@ -5,29 +5,43 @@ import type { Node } from './node.js';
 
 /**
  * Every node that `roots` need, inputs before users, each once; the order depends on the graph alone.
- * Where `stop` says true the node is listed and its inputs are not followed.
+ * Where `stop` says true the node is listed and its inputs are not followed. `places` receives each node's place in the order.
  */
-export function topological(roots: readonly Node[], stop: (node: Node) => boolean = () => false): Node[] {
+export function topological(
+  roots: readonly Node[],
+  stop: (node: Node) => boolean = () => false,
+  places: Map<Node, number> = new Map(),
+): Node[] {
   const order: Node[] = [];
-  const state = new Map<Node, 'open' | 'done'>();
-  const stack: { node: Node; next: number }[] = [];
+  const entered = -1;
+  // The nodes from a root to the one at hand, and which input of each comes next.
+  const path: Node[] = [];
+  const next: number[] = [];
   const enter = (node: Node) => {
-    const seen = state.get(node);
-    if (seen === 'done') return;
-    if (seen === 'open') throw new InvariantError(`the graph has a cycle through ${node.op.name} (node ${node.id})`);
-    state.set(node, 'open');
-    stack.push({ node, next: stop(node) ? node.inputs.length : 0 });
+    const place = places.get(node);
+    if (place === entered) throw new InvariantError(`the graph has a cycle through ${node.op.name} (node ${node.id})`);
+    if (place !== undefined) return;
+    if (node.inputs.length === 0 || stop(node)) {
+      places.set(node, order.length);
+      order.push(node);
+      return;
+    }
+    places.set(node, entered);
+    path.push(node);
+    next.push(0);
   };
   for (const root of roots) {
     enter(root);
-    while (stack.length > 0) {
-      const top = stack[stack.length - 1];
-      if (top.next < top.node.inputs.length) {
-        enter(top.node.inputs[top.next++]);
+    while (path.length > 0) {
+      const top = path.length - 1;
+      const node = path[top];
+      if (next[top] < node.inputs.length) {
+        enter(node.inputs[next[top]++]);
       } else {
-        stack.pop();
-        state.set(top.node, 'done');
-        order.push(top.node);
+        path.pop();
+        next.pop();
+        places.set(node, order.length);
+        order.push(node);
       }
     }
   }
@@ -37,6 +51,14 @@ export function topological(roots: readonly Node[], stop: (node: Node) => boolea
 /** The nodes among `order` (inputs first) whose value depends on one of `sources`, the sources included. */
 export function dependents(order: readonly Node[], sources: Iterable<Node>): Set<Node> {
   const reached = new Set<Node>(sources);
-  for (const node of order) if (node.inputs.some((input) => reached.has(input))) reached.add(node);
+  for (const node of order) {
+    const { inputs } = node;
+    for (let i = 0; i < inputs.length; i++) {
+      if (reached.has(inputs[i])) {
+        reached.add(node);
+        break;
+      }
+    }
+  }
   return reached;
 }

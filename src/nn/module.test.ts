@@ -81,6 +81,13 @@ describe('names', () => {
       /^conv2d: channels do not match \(in stem\.0\.conv1\)\n/,
     );
   });
+
+  it('follow a layer that is replaced after the first call', () => {
+    const net = new Net();
+    net.forward(zeros([1, 2, 8, 8]));
+    net.head = new nn.Linear(5, 3);
+    expect(() => net.forward(zeros([1, 2, 8, 8]))).toThrow('(in head)');
+  });
 });
 
 describe('modes', () => {

@@ -36,14 +36,19 @@ export interface HookHandle {
 /** Paths of the modules below the outermost one being called. */
 let callPaths: ReadonlyMap<Module, string> | null = null;
 
+/** Modules made so far: while there are no new ones, paths found before still hold. */
+let modulesMade = 0;
+
 export class Module {
   /** True while training: dropout drops and batch norm uses the batch. Set by `train()` and `eval()`. */
   training = true;
 
   #hooks: Set<ForwardHook> | null = null;
   #preHooks: Set<ForwardPreHook> | null = null;
+  #paths: { readonly below: ReadonlyMap<Module, string>; readonly made: number } | null = null;
 
   constructor() {
+    modulesMade++;
     let implementation: Forward = this.forward;
     const wrapped: Forward = (...inputs) => this.#call(implementation, inputs);
     Object.defineProperty(this, 'forward', {
@@ -84,11 +89,13 @@ export class Module {
   }
 
   #pathsBelow(): ReadonlyMap<Module, string> {
+    if (this.#paths?.made === modulesMade) return this.#paths.below;
     const paths = new Map<Module, string>();
     for (const [path, module] of this.namedModules()) {
       paths.set(module, path);
       for (const [name, tensor] of ownTensors(module)) nameStorage(tensor, path === '' ? name : `${path}.${name}`);
     }
+    this.#paths = { below: paths, made: modulesMade };
     return paths;
   }
 

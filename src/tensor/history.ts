@@ -116,6 +116,11 @@ export function pastOf(node: Node): 'leaf' | 'lost' | 'none' {
   return past;
 }
 
+/** Whether gradients that reach `node` would go anywhere, or would have. */
+export function hasPast(node: Node): boolean {
+  return visitHistory([node], (n) => lost.has(n) || leafOf(n) !== null);
+}
+
 /** Turns a node whose value lies in `storage` into a read of it, so that its inputs can be collected. */
 export function settle(node: Node, storage: Storage, losesGradient = false): void {
   if (losesGradient) lost.add(node);

@@ -12,7 +12,7 @@ import { buffer } from '../ops/source.js';
 import { allocate, type TypedArray } from '../util/dtype.js';
 import { ConfigError, ShapeError } from '../util/errors.js';
 import { formatShape, numel, sameShape } from '../util/shape.js';
-import { isSource, pastOf, registerLeaf, settle, staleRead } from './history.js';
+import { hasPast, isSource, pastOf, registerLeaf, settle, staleRead } from './history.js';
 import type { Tensor } from './tensor.js';
 
 let current: Target | Promise<Target> | null = null;
@@ -226,7 +226,6 @@ async function carryOut(target: Target, roots: Node[], pending: Map<Tensor, Node
   const assigns: Assignment[] = steps.map(([t, value]) => ({ storage: t.storage!, value }));
   const versions = assigns.map((a) => a.storage.version);
   try {
-    checkAssigned(assigns);
     await target.realize(roots, assigns);
   } catch (error) {
     for (const [t, value] of pending === assigned ? steps : []) {
@@ -234,7 +233,7 @@ async function carryOut(target: Target, roots: Node[], pending: Map<Tensor, Node
       assigned.delete(t);
       setCurrent(t, initial.get(t) ?? buffer(t.storage!));
     }
-    throw error;
+    throw explained(error, assigns);
   }
   steps.forEach(([t, value], i) => {
     const storage = t.storage!;
@@ -250,16 +249,12 @@ function checkReads(node: Node): void {
   if (stale !== null) checkCurrent(stale);
 }
 
-function checkAssigned(assigns: readonly Assignment[]): void {
-  const stale = staleRead(...assigns.map((a) => a.value));
-  if (stale === null) return;
-  try {
-    checkCurrent(stale);
-  } catch (error) {
-    throw new ConfigError(
-      `${(error as Error).message}\n  If it came in through a gradient of an earlier step: call opt.zeroGrad() before the next backward().`,
-    );
-  }
+/** Adds the usual way into the trouble to the error of a target that met an overwritten value behind an assignment. */
+function explained(error: unknown, assigns: readonly Assignment[]): unknown {
+  if (!(error instanceof ConfigError) || staleRead(...assigns.map((a) => a.value)) === null) return error;
+  return new ConfigError(
+    `${error.message}\n  If it came in through a gradient of an earlier step: call opt.zeroGrad() before the next backward().`,
+  );
 }
 
 /** Computed nodes whose past still serves gradients. */
@@ -285,9 +280,9 @@ function dropUselessPasts(): void {
   withPast = withPast.filter((ref) => {
     const node = ref.deref();
     if (node === undefined) return false;
-    const past = pastOf(node);
-    if (past === 'leaf' && staleRead(node) === null) return true;
-    settle(node, node.realized!, past !== 'none');
+    const stale = staleRead(node) !== null;
+    if (!stale && pastOf(node) === 'leaf') return true;
+    settle(node, node.realized!, hasPast(node));
     return false;
   });
 }

@@ -99,14 +99,19 @@ describe('runs', () => {
     const outcomes = [1, 2, 3].map(async (factor) => {
       const input = relayInput(64).map((x) => x * factor);
       let output: Float32Array | null = null;
+      let filled = 0;
       const run = device.run(program, new Int32Array(3), {
-        before: (arena) => device.f32(arena, input.length).set(input),
+        before: (arena) => {
+          device.f32(arena, input.length).set(input);
+          filled++;
+        },
         after: (arena) => {
           output = device.f32(arena + 1024, input.length).slice();
         },
       });
       await Promise.all([run, other.run()]);
       expect(output).toEqual(relayOracle(input, 1));
+      expect(filled).toBe(1);
     });
     await Promise.all(outcomes);
     const wrong = device.run(program, new Int32Array(3), {

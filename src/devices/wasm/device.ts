@@ -142,7 +142,7 @@ export class WasmDevice {
    * `before` and `after` see the arena while it is this run's alone: to fill in operands and to copy results out.
    * @throws {DeviceError} when a kernel traps or a worker dies; the device works again afterwards
    */
-  run(program: LoadedProgram, slots: Int32Array, arena: ArenaAccess = {}): Promise<void> {
+  run(program: LoadedProgram, slots: Int32Array, hooks: RunHooks = {}): Promise<void> {
     this.checkOpen();
     invariant(program.device === this, () => `${program.name}: loaded on another device`);
     invariant(
@@ -150,7 +150,7 @@ export class WasmDevice {
       () => `${program.name}: ${program.slots} slots, ${slots.length} addresses`,
     );
     const addresses = slots.slice(); // the caller may change its own while this run waits
-    return this.enqueue(() => this.runNow(program, addresses, arena));
+    return this.enqueue(() => this.runNow(program, addresses, hooks));
   }
 
   /** Gives a program's memory back when the runs queued before are over. */
@@ -167,12 +167,11 @@ export class WasmDevice {
     await this.team?.stop();
   }
 
-  private async runNow(program: LoadedProgram, slots: Int32Array, { before, after }: ArenaAccess): Promise<void> {
+  private async runNow(program: LoadedProgram, slots: Int32Array, { before, after }: RunHooks): Promise<void> {
     const resident = this.loaded.get(program.id);
     invariant(resident, () => `${program.name}: run after unload`);
     this.reserveArena(program.name, program.arenaBytes);
     const { call, controlBytes, runHere } = resident;
-    before?.(this.arena.address);
     const table = this.i32(call.slots, slots.length);
     table.set(slots);
     table[0] = this.arena.address;
@@ -222,12 +221,6 @@ export class WasmDevice {
   private checkOpen(): void {
     invariant(!this.disposed, 'wasm: the device was disposed');
   }
-}
-
-/** Called with the arena's address right before and right after a run. */
-export interface ArenaAccess {
-  readonly before?: (arena: number) => void;
-  readonly after?: (arena: number) => void;
 }
 
 /** Called in the run's own turn, when no other run can touch the arena: to put inputs there, and to copy results out of it. */
