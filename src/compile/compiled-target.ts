@@ -36,6 +36,7 @@ export class CompiledTarget implements Target {
   readonly info: TargetInfo;
   private readonly steps = new Map<string, Promise<LoadedStep>>();
   private serial = 0;
+  private queue: Promise<void> = Promise.resolve();
 
   constructor(readonly device: WasmDevice) {
     this.info = {
@@ -48,7 +49,14 @@ export class CompiledTarget implements Target {
     };
   }
 
-  async realize(roots: readonly Node[], assigns: readonly Assignment[]): Promise<void> {
+  /** Requests are carried out one after another: each is traced when those before it have moved and written their storages. */
+  realize(roots: readonly Node[], assigns: readonly Assignment[]): Promise<void> {
+    const turn = this.queue.then(() => this.realizeNow(roots, assigns));
+    this.queue = turn.catch(() => {});
+    return turn;
+  }
+
+  private async realizeNow(roots: readonly Node[], assigns: readonly Assignment[]): Promise<void> {
     const wanted = roots.filter((r) => leafStorage(r) === null);
     if (wanted.length === 0 && assigns.length === 0) return;
     const trace = this.trace(wanted, assigns);
@@ -69,8 +77,10 @@ export class CompiledTarget implements Target {
       root.realized = new Storage(root.shape, root.dtype, values[i]);
     });
     for (const slot of step.assigned) {
-      trace.storages[slot].host = null;
-      trace.storages[slot].version++;
+      const storage = trace.storages[slot];
+      // One assigned to itself, or without elements, was never brought here.
+      if (this.blockOf(storage) !== null) storage.host = null;
+      storage.version++;
     }
   }
 
