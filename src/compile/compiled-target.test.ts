@@ -1,13 +1,13 @@
 /** The compiling target over many steps: what is compiled, what moves between host and device, and what is left behind. */
 
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { ReferenceTarget } from '../devices/reference/index.js';
 import { WasmDevice } from '../devices/wasm/index.js';
 import { gradient } from '../grad/reverse.js';
 import type { Node } from '../graph/node.js';
 import { Storage } from '../graph/storage.js';
 import type { Assignment, Target } from '../graph/target.js';
 import * as ops from '../ops/index.js';
+import { ReferenceTarget } from '../ops/reference/index.js';
 import { numel, type Shape } from '../util/shape.js';
 import { CompiledTarget } from './compiled-target.js';
 
