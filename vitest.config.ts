@@ -9,11 +9,13 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^fovea$/, replacement: source('./src/index.ts') },
+      { find: /^fovea\/io$/, replacement: source('./src/io.ts') },
       { find: /^fovea\/node$/, replacement: source('./src/node.ts') },
     ],
   },
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    setupFiles: [source('./test/setup.ts')],
     environment: 'node',
     testTimeout: 60_000,
     hookTimeout: 60_000,

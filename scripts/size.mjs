@@ -1,4 +1,8 @@
-/** `npm run size`: how much the whole library weighs in a web page, and that it stays under the limit. Nothing from Node may be in it. */
+/**
+ * `npm run size`: how much fovea weighs in a web page, and that it stays under the limit. Measured is what Vite, with its defaults, makes of
+ * everything `fovea` exports, in one file, the compiler and the WebAssembly device included. The reference device is left out: it is loaded
+ * by itself, when WebAssembly does not start or is not wanted. Nothing from Node may be in it.
+ */
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,36 +10,47 @@ import { gzipSync } from 'node:zlib';
 import { root, SetupError, script, setup } from './setup.mjs';
 
 const limitBytes = 90_000;
+const loadedOnDemand = [/\.node\.js$/, /ops\/reference\/index\.js$/]; // by a dynamic import; the first behind a check for Node
 
 await script(import.meta.url, async () => {
   setup();
   if (!existsSync(join(root, 'src/index.ts'))) throw new SetupError('src/index.ts is not there yet');
-  const { build } = await import('esbuild');
-  const { outputFiles, metafile } = await build({
-    entryPoints: [join(root, 'src/index.ts')],
-    bundle: true,
-    minify: true,
-    write: false,
-    metafile: true,
-    platform: 'browser',
-    format: 'esm',
-    target: 'es2023',
-    external: ['*.node.js'], // reached only by a dynamic import behind a check for Node
+  const { build } = await import('vite');
+  const { output } = await build({
+    root,
+    configFile: false,
     logLevel: 'error',
-    absWorkingDir: root,
+    build: {
+      write: false,
+      target: 'es2023',
+      modulePreload: false,
+      rolldownOptions: {
+        input: join(root, 'src/index.ts'),
+        preserveEntrySignatures: 'strict', // keep every export
+        external: loadedOnDemand,
+        output: { codeSplitting: false },
+      },
+    },
   });
-  const [{ contents }] = outputFiles;
-  const gzipBytes = gzipSync(contents, { level: 9 }).length;
-  printFolders(Object.values(metafile.outputs)[0].inputs);
-  console.log(`src/index.ts: ${contents.length} bytes minified, ${gzipBytes} bytes gzip, limit ${limitBytes}`);
+  const [{ code, modules }] = output;
+  const gzipBytes = gzipSync(code, { level: 9 }).length;
+  printFolders(modules);
+  console.log(`src/index.ts: ${code.length} bytes minified, ${gzipBytes} bytes gzip, limit ${limitBytes}`);
   return gzipBytes <= limitBytes ? 0 : 1;
 });
 
-function printFolders(inputs) {
+/** Bytes for each folder, before minifying. */
+function printFolders(modules) {
   const bytes = new Map();
-  for (const [file, { bytesInOutput }] of Object.entries(inputs)) {
-    const folder = file.split('/').slice(0, 2).join('/');
-    bytes.set(folder, (bytes.get(folder) ?? 0) + bytesInOutput);
+  for (const [file, { renderedLength }] of Object.entries(modules)) {
+    if (!file.startsWith(root)) continue; // a few lines of Vite's own
+    const folder = file
+      .slice(root.length + 1)
+      .split(/[\\/]/)
+      .slice(0, 2)
+      .join('/');
+    bytes.set(folder, (bytes.get(folder) ?? 0) + renderedLength);
   }
+  console.log('before minifying:');
   for (const [folder, n] of [...bytes].sort((a, b) => b[1] - a[1])) console.log(`${String(n).padStart(9)}  ${folder}`);
 }

@@ -1,10 +1,9 @@
 /**
- * fovea: convolutional neural networks in TypeScript. This is the whole library as far as it runs anywhere; `fovea/node` adds files,
- * data sets on disk and run folders.
+ * fovea: convolutional neural networks in TypeScript. This is what builds, trains and runs a network anywhere; `fovea/io` reads and
+ * writes file formats, `fovea/node` is all of it with files, data sets on disk and run folders.
  */
 
 export * as data from './data/index.js';
-export * as io from './io/index.js';
 export * as models from './models/index.js';
 export * as nn from './nn/index.js';
 export * as loss from './nn/loss.js';

@@ -1,3 +1,4 @@
-/** Data sets on disk, for Node. */
+/** Data sets on disk, for Node, and their format. */
 
+export { type IdxArray, parseIdx, readIdx } from './idx.js';
 export { fashionClasses, type MnistOptions, mnist } from './mnist.node.js';

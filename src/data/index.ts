@@ -1,7 +1,6 @@
 /** Data sets, loaders and transforms, as far as they need no Node. */
 
 export { ArrayDataset, type Batch, type Dataset, Subset, split, take } from './dataset.js';
-export { type IdxArray, parseIdx, readIdx } from './idx.js';
 export { DataLoader, type DataLoaderOptions, type LoadedBatch, type LoaderPosition } from './loader.js';
 export { batchTensors, normalizeTensor } from './on-device.js';
 export { permutation } from './shuffle.js';

@@ -1,6 +1,6 @@
 /** LANGUAGE 2, the kernel IR: builder, verifier, printer, interpreter, and programs of kernels. */
 export { type Analysis, analyse, isLeaf } from './analyse.js';
-export { KernelBuilder, type KernelBuilderOptions, type Loaded, type LoopRange } from './builder.js';
+export { inspection, KernelBuilder, type KernelBuilderOptions, type Loaded, type LoopRange } from './builder.js';
 export { type Bound, interpret } from './interpret.js';
 export { print } from './print.js';
 export type { Arg, Launch, Program } from './program.js';

@@ -1,6 +1,6 @@
 /**
  * Refuses a kernel that is not well formed: operand types, definition before use within scope, ids, one task loop at
- * the top level, sane loops and offsets. It runs on every kernel built, so an assembler may trust what it reads.
+ * the top level, sane loops and offsets. The tests run it on every kernel built, so an assembler may trust what it reads.
  */
 import { InvariantError } from '../util/errors.js';
 import { print } from './print.js';
