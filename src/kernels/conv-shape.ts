@@ -80,7 +80,21 @@ export interface RowWindow {
   readonly taps: number;
   /** There is one row and one tap, and they meet: nothing to walk. */
   readonly trivial: boolean;
+  /** The numbers of taps that rows meet, most first. */
+  readonly counts: readonly number[];
   at(k: KernelBuilder, row: I32): RowTaps;
+}
+
+/** How many of the axis' taps each output meets, or each input: the different numbers, most first. */
+function tapCounts(a: ConvAxis, side: 'input' | 'output'): number[] {
+  const met = new Array<number>(a[side]).fill(0);
+  for (let o = 0; o < a.output; o++) {
+    for (let t = 0; t < a.kernel; t++) {
+      const i = o * a.stride + t * a.dilation - a.before;
+      if (i >= 0 && i < a.input) met[side === 'input' ? i : o]++;
+    }
+  }
+  return [...new Set(met)].sort((x, y) => y - x);
 }
 
 const isTrivial = (a: ConvAxis): boolean => a.input === 1 && a.output === 1 && a.kernel === 1 && a.before === 0;
@@ -92,6 +106,7 @@ export function forwardRows(a: ConvAxis): RowWindow {
     sourceRows: a.input,
     taps: a.kernel,
     trivial: isTrivial(a),
+    counts: tapCounts(a, 'output'),
     at(k, row) {
       const first = row.mul(a.stride).sub(a.before);
       if (a.before <= 0 && (a.output - 1) * a.stride + (a.kernel - 1) * a.dilation - a.before < a.input) {
@@ -145,6 +160,7 @@ export function backwardRows(a: ConvAxis): RowWindow | null {
     sourceRows: a.output,
     taps: a.kernel,
     trivial: isTrivial(a),
+    counts: tapCounts(a, 'input'),
     at(k, row) {
       const shifted = row.add(a.before);
       const quotient = shifted.div(a.stride);

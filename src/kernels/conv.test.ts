@@ -180,11 +180,44 @@ const randomCase: fc.Arbitrary<Case> = fc
     };
   });
 
+/** One channel a group: rows from shorter than the taps to several turns of a loop, pixels without any tap. */
+const depthwiseCase: fc.Arbitrary<Case> = fc
+  .record({
+    n: fc.integer({ min: 1, max: 3 }),
+    channels: fc.constantFrom(1, 5, 8, 9, 17),
+    size: fc.tuple(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 1, max: 30 })),
+    kernel: fc.tuple(fc.constantFrom(1, 2, 3, 3, 4, 5), fc.constantFrom(1, 2, 3, 3, 3, 4, 5, 7)),
+    stride: fc.constantFrom([1, 1], [1, 1], [1, 1], [2, 1], [1, 2], [2, 2], [3, 3]),
+    dilation: fc.constantFrom([1, 1], [1, 1], [1, 1], [2, 1], [1, 2]),
+    padding: fc.array(fc.integer({ min: 0, max: 4 }), { minLength: 4, maxLength: 4 }),
+  })
+  .map(({ n, channels, size, kernel, stride, dilation, padding }) => {
+    const pad = (a: number) => {
+      const span = dilation[a] * (kernel[a] - 1) + 1;
+      return [padding[2 * a], Math.max(padding[2 * a + 1], span - size[a] - padding[2 * a])] as const;
+    };
+    return {
+      x: [n, channels, ...size],
+      w: [channels, 1, ...kernel],
+      stride,
+      dilation,
+      padding: [pad(0), pad(1)],
+      groups: channels,
+    };
+  });
+
 describe.each(passes)('convolution, %s', (pass) => {
   test('agrees with plain loops in float64 on random shapes', () => {
     fc.assert(
       fc.property(randomCase, (c) => check(c, pass)),
       { numRuns: 60, seed: 20 },
+    );
+  }, 60_000);
+
+  test('agrees with plain loops in float64 on random shapes of one channel a group', () => {
+    fc.assert(
+      fc.property(depthwiseCase, (c) => check(c, pass)),
+      { numRuns: 60, seed: 21 },
     );
   }, 60_000);
 

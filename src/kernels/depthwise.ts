@@ -1,7 +1,7 @@
 /**
  * Depthwise convolution (one channel per group): forward and gradient by data. Lanes run over channels, so every operand is a plain
- * vector load and the kernel lives off the memory's speed. A tile is a run of pixels of one vector of channels; a step loads the columns that
- * a few taps of one row need and adds them wherever they belong.
+ * vector load and the kernel lives off the memory's speed. Small kernels slide along the row (see depthwise-slide.ts). Else a tile is a run
+ * of pixels of one vector of channels; a step loads the columns that a few taps of one row need and adds them wherever they belong.
  *
  *   source, result  [N, C/b, D·H·W, b]     weights  [C/b, taps, b]
  */
@@ -17,6 +17,7 @@ import {
   type RowWindow,
   type TileRun,
 } from './conv-shape.js';
+import { slideRow, slides } from './depthwise-slide.js';
 import { unravel } from './nest.js';
 
 export interface Depthwise {
@@ -58,6 +59,32 @@ export function depthwiseKernel(k: KernelBuilder, c: Depthwise, target: TargetIn
         .plus(affine(block).times(plane)),
     );
     const weights = w.at(affine(block).times(taps * b));
+    let pieces = 0;
+    const slide = (columns: Columns, row: I32, taps: RowTaps) => {
+      // A condition that always holds, which no engine knows.
+      const piece = (body: () => void) => k.if(task.ne(--pieces), body);
+      const meeting = ([count, ...fewer]: readonly number[]) => {
+        const work = () => {
+          for (let v = 0; v < vectors; v++) {
+            const meeting = {
+              count,
+              source: source.at(affine(taps.source).times(sourceRow)).at(v * k.lanes),
+              sourceStep: taps.sourceStep * sourceRow,
+              weights: weights.at(affine(taps.tap).times(c.columnTaps * b)).at(v * k.lanes),
+              weightStep: taps.tapStep * c.columnTaps * b,
+              block: b,
+            };
+            slideRow(k, columns, meeting, piece, (sum, j) => {
+              const pixel = affine(row.mul(c.resultWidth)).plus(columns.first).plus(j.times(columns.step));
+              epilogue.emit(k, sum, [image, block, pixel, v * k.lanes]);
+            });
+          }
+        };
+        if (typeof taps.count === 'number' || fewer.length === 0) work();
+        else k.if(taps.count.eq(count), work, () => meeting(fewer));
+      };
+      meeting(c.height.counts);
+    };
     const from = rowGroup.mul(rowsEach);
     k.loop({ from, to: from.add(rowsEach).min(k.i32(rows)) }, (row) => {
       const deep = c.depth.rows === 1 ? k.i32(0) : row.div(c.height.rows);
@@ -70,6 +97,10 @@ export function depthwiseKernel(k: KernelBuilder, c: Depthwise, target: TargetIn
       const lines = { taps: c.height.at(k, high), source: sourceRow, weights: c.columnTaps * b };
       const levels = c.depth.trivial ? [lines] : [planes, lines];
       for (const columns of c.columns) {
+        if (c.depth.trivial && slides(columns, c.height.counts[0], target.registers)) {
+          slide(columns, row, lines.taps);
+          continue;
+        }
         for (const run of columns.count === 0 ? [] : cutColumns(columns, tilePixels(columns, target.registers))) {
           const tile = (start: number | I32) => {
             for (let v = 0; v < vectors; v++) {
