@@ -339,6 +339,9 @@ export function logicalOperand(x: Node): Node {
 /** `a` where `cond` holds, else `b`; nothing of the other branch reaches the value or the gradient. */
 export function where(cond: Node, a: Operand, b: Operand): Node {
   const [x, y] = operands(a, b);
+  if (cond.dtype === 'bool' && x.dtype === y.dtype && sameShape(x.shape, y.shape) && sameShape(x.shape, cond.shape)) {
+    return record(whereOp, [cond, x, y], none);
+  }
   const dtype = promote(x.dtype, y.dtype);
   const shape = broadcast('where', cond.shape, broadcast('where', x.shape, y.shape));
   const meet = (node: Node) => expand(cast(node, dtype), shape);
