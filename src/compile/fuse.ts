@@ -45,13 +45,17 @@ export interface Fusion {
   source(node: Node): View;
 }
 
-/** The elementwise chain a value costs to repeat at each user, in instructions, and how many full-size reads it makes. */
+/** What computing a value from stored ones takes: instructions, the values read, and those among them as large as itself. */
 interface Price {
   readonly instructions: number;
+  readonly operands: ReadonlySet<Node>;
   readonly reads: ReadonlySet<Node>;
 }
 
 const repeatInstructions = 8;
+/** Where a kernel gets too long: engines take 1000 parameters at most, and compile long functions slowly. */
+const mostInstructions = 600;
+const mostPointers = 64;
 
 export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
   const results = [...graph.roots, ...graph.assigns.map((a) => a.value)];
@@ -139,26 +143,24 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
   // Elementwise nodes with several users: repeat what is cheap, store the rest.
   const prices = new Map<Node, Price>();
   const price = (node: Node): Price => {
-    const leaf = (reads: Node[]): Price => ({ instructions: 0, reads: new Set(reads) });
-    if (uniform(node) !== null) return leaf([]);
+    if (uniform(node) !== null) return { instructions: 0, operands: new Set(), reads: new Set() };
     if (!isPointwise(node) || stored.has(node)) {
-      const view = source(node);
-      const full = numel(view.base.shape) >= numel(node.shape);
-      return leaf(full ? [view.base] : []);
+      const { base } = source(node);
+      const full = numel(base.shape) >= numel(node.shape);
+      return { instructions: 0, operands: new Set([base]), reads: new Set(full ? [base] : []) };
     }
     return prices.get(node)!;
   };
   for (const node of order) {
-    if (!isPointwise(node) || stored.has(node)) continue;
-    let instructions = instructionCount(node);
-    const reads = new Set<Node>();
-    for (const input of node.inputs) {
-      const p = price(input);
-      instructions += p.instructions;
-      for (const r of p.reads) reads.add(r);
-    }
-    prices.set(node, { instructions, reads });
-    if ((users.get(node) ?? 0) > 1 && (instructions > repeatInstructions || reads.size > 1)) stored.add(node);
+    if (!isPointwise(node)) continue;
+    const parts = node.inputs.map(price);
+    const instructions = parts.reduce((n, p) => n + p.instructions, instructionCount(node));
+    const operands = new Set(parts.flatMap((p) => [...p.operands]));
+    const reads = new Set(parts.flatMap((p) => [...p.reads]));
+    prices.set(node, { instructions, operands, reads });
+    const long = instructions > mostInstructions / 2 || operands.size > mostPointers / 2;
+    const repeated = (users.get(node) ?? 0) > 1 && (instructions > repeatInstructions || reads.size > 1);
+    if (long || repeated) stored.add(node);
   }
 
   // Groups.
@@ -194,9 +196,23 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
     return [...found].filter((n) => uniform(n) === null);
   };
   const needs = (nodes: readonly Node[]) => new Set(nodes.flatMap((n) => (groupOf.has(n) ? [groupOf.get(n)!] : [])));
+  const sizes = new Map<Group, { instructions: number; pointers: number }>();
+  const sizeOf = (node: Node) => {
+    const p = prices.get(node);
+    return { instructions: p?.instructions ?? 0, pointers: (p?.operands.size ?? 1) + 1 };
+  };
   const attach = (group: Group, node: Node, deps: ReadonlySet<Group>) => {
     for (const d of deps) if (d !== group) group.after.add(d);
     groupOf.set(node, group);
+    const [old, more] = [sizes.get(group), sizeOf(node)];
+    sizes.set(group, {
+      instructions: (old?.instructions ?? 0) + more.instructions,
+      pointers: (old?.pointers ?? 0) + more.pointers,
+    });
+  };
+  const hasRoom = (group: Group, node: Node): boolean => {
+    const [size, more] = [sizes.get(group)!, sizeOf(node)];
+    return size.instructions + more.instructions <= mostInstructions && size.pointers + more.pointers <= mostPointers;
   };
 
   for (const node of order) {
@@ -217,6 +233,7 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
           sameShape(g.anchors[0].inputs[0].shape, space) &&
           g.anchors[0].op.facts.reduction!.axes(g.anchors[0].attrs).join() === axes &&
           sameShape(g.domain, node.shape) &&
+          hasRoom(g, node) &&
           g.anchors.some((a) => operands(a).some((o) => reads.includes(o) && numel(o.shape) >= numel(space))) &&
           ![...deps].some((d) => d === g || waitsFor(d, g)),
       );
@@ -240,6 +257,7 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
   /** The group that `node` can join: one that has just produced an operand, else one that walks the same operand. */
   function host(node: Node, reads: readonly Node[], deps: ReadonlySet<Group>): Group | null {
     const fits = (g: Group) =>
+      hasRoom(g, node) &&
       canHost(g, node) &&
       reads.every((n) => groupOf.get(n) !== g || readsDirectly(node, n)) &&
       ![...deps].some((d) => d !== g && waitsFor(d, g));
