@@ -32,6 +32,7 @@ import {
 } from './conv-shape.js';
 import { weightGradKernel, weightGradScratch } from './conv-weight-grad.js';
 import { type Depthwise, depthwiseKernel } from './depthwise.js';
+import { depthwiseWeightKernel, depthwiseWeightScratch } from './depthwise-weight-grad.js';
 
 export type { ConvParams } from './conv-shape.js';
 
@@ -172,13 +173,24 @@ export function convWeightGradLowerings(
       ),
     ];
   }
+  if (kind === 'depthwise') {
+    const title = name(kind);
+    return [
+      {
+        ...lowering(title, [activations, activations], weights, coords, (k, e) =>
+          depthwiseWeightKernel(k, title, sizes, target, e),
+        ),
+        scratchBytes: depthwiseWeightScratch(sizes, target),
+      },
+    ];
+  }
   const way = (plainSource: boolean): Lowering => {
     const c = {
       name: name(plainSource ? 'first' : kind),
       sizes,
       plainSource,
       diagonal: kind === 'diagonal',
-      depthwise: kind === 'depthwise',
+      depthwise: false,
     };
     const inputs = [activations, plainSource ? plain : activations];
     return {

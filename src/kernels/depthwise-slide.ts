@@ -1,35 +1,27 @@
 /**
- * One row of a depthwise convolution whose neighbouring pixels read neighbouring columns. The weights stay in registers while columns of the
- * source pass by: each vector is loaded once and added to every pixel of the row that a tap joins it with. The pixel that the column is
- * the last of is then done, and its register goes to the next to begin. For 3×3 taps that is 3 loads, 9 multiply–adds and 1 store a pixel.
+ * Rows of a depthwise convolution whose neighbouring pixels read neighbouring columns. Columns of the source pass by, each vector is loaded
+ * once and meets every pixel of the row that a tap joins it with; what belongs to a pixel stays in a register until the column that is its
+ * last, and then makes room for the next pixel.
  */
 
-import { type Affine, affine, type I32, type KernelBuilder, type Ptr, type VF } from '../ir/index.js';
+import { type Affine, affine, type I32, type KernelBuilder, type Ptr, type VarF, type VF } from '../ir/index.js';
 import type { Columns } from './conv-shape.js';
 
-/** Rows of source and of weights that meet a row of the result. */
+/** Rows of source that meet a row of pixels. */
 export interface MeetingRows {
   readonly count: number;
   /** The first row's column 0. */
   readonly source: Ptr<'f32'>;
   readonly sourceStep: number;
-  /** The first row's tap 0. */
-  readonly weights: Ptr<'f32'>;
-  readonly weightStep: number;
   /** Elements from column to column, from tap to tap. */
   readonly block: number;
 }
 
-/**
- * Pixels next to each other read columns next to each other, and weights, sums and one column fit the registers. Of every second pixel a
- * row would have little to slide over, and lines of the result would be filled in several passes.
- */
+/** What a pixel keeps, for each of the rows' taps and once more, and one column fit the registers. */
 export function slides(c: Columns, rows: number, registers: number): boolean {
   const { lo, hi } = reach(c);
   const taps = c.taps.length;
-  return (
-    c.step === 1 && c.sourceStep === 1 && taps > 0 && hi - lo + 1 === taps && rows * taps + taps + rows <= registers
-  );
+  return c.sourceStep === 1 && taps > 0 && hi - lo + 1 === taps && rows * taps + taps + rows <= registers;
 }
 
 /** Where the first and the last tap of a pixel read, relative to its own column. */
@@ -38,39 +30,40 @@ function reach(c: Columns): { lo: number; hi: number } {
   return { lo: Math.min(...offsets), hi: Math.max(...offsets) };
 }
 
-/** Columns of a turn of the loop, at least. */
-const turnColumns = 3;
-
 /**
- * `piece` keeps what it writes together: engines that order instructions anew would otherwise load many columns before they use any.
- * `emit` takes pixel `j` of the columns.
+ * One row of the result. Weights stay in registers; for 3×3 taps that leaves 3 loads, 9 multiply–adds and 1 store a pixel.
+ * `weights` points to the first row's tap 0. `piece` keeps what it writes together: engines that order instructions anew would otherwise
+ * load many columns before they use any. `emit` takes pixel `j` of the columns.
  */
 export function slideRow(
   k: KernelBuilder,
   c: Columns,
   rows: MeetingRows,
+  weights: { readonly first: Ptr<'f32'>; readonly step: number },
   piece: (body: () => void) => void,
   emit: (value: VF, j: Affine) => void,
 ): void {
   const { lo, hi } = reach(c);
   const width = hi - lo + 1;
-  const all = Array.from({ length: rows.count }, (_, r) => r);
-  const weights = Array.from({ length: width }, (_, i) => {
+  const all = times(rows.count);
+  const weight = times(width).map((i) => {
     const { tap } = c.taps.find((t) => t.offset === lo + i)!;
-    return all.map((r) => k.load(rows.weights, r * rows.weightStep + tap * rows.block));
+    return all.map((r) => k.load(weights.first, r * weights.step + tap * rows.block));
   });
-  const sums = Array.from({ length: width }, () => k.zero());
+  const sums = times(width).map(() => k.zero());
   const source = k.ptrVar(rows.source);
-  const sumOf = (j: number) => sums[((j % width) + width) % width];
+  const sumOf = (j: number) => slot(sums, j);
 
   /** Column `s`, which lies `at` columns after the pointer: what it adds to pixels s − hi … s − lo. */
   const add = (s: number, at: number) => {
     const lines = all.map((r) => k.load(source, r * rows.sourceStep + at * rows.block));
-    const pixels = Array.from({ length: width }, (_, i) => s - hi + i).filter((j) => j >= 0 && j < c.count);
+    const pixels = times(width)
+      .map((i) => s - hi + i)
+      .filter((j) => j >= 0 && j < c.count);
     const values = pixels.map((j) => {
       const begins = s === Math.max(0, j + lo);
       return lines.reduce<VF | null>(
-        (sum, line, r) => (sum === null ? line.mul(weights[s - j - lo][r]) : sum.fma(line, weights[s - j - lo][r])),
+        (sum, line, r) => (sum === null ? line.mul(weight[s - j - lo][r]) : sum.fma(line, weight[s - j - lo][r])),
         begins ? null : sumOf(j).value,
       );
     });
@@ -78,28 +71,92 @@ export function slideRow(
       sumOf(j).set(values[i] ?? 0);
     });
   };
-  /** `base`: the column the pointer is at; `turned`: columns that turns of the loop have moved it on, `s` being that of the first turn. */
-  const column = (s: number, base: number, turned: I32 | number = 0) => {
-    if (s >= 0 && s < c.sourceCount) piece(() => add(s, s - base));
-    const done = s - hi;
-    if (done < 0 || done >= c.count) return;
-    const unmet = s < 0 || done + lo >= c.sourceCount;
-    emit(unmet ? k.f32(0) : sumOf(done).value, affine(turned).plus(done));
-  };
+  walkColumns(
+    k,
+    c,
+    (s, base, turned) => {
+      if (s >= 0 && s < c.sourceCount) piece(() => add(s, s - base));
+      const done = s - hi;
+      if (done < 0 || done >= c.count) return;
+      const unmet = s < 0 || done + lo >= c.sourceCount;
+      emit(unmet ? k.f32(0) : sumOf(done).value, affine(turned).plus(done));
+    },
+    (columns) => source.advance(columns * rows.block),
+  );
+}
 
-  // Columns that meet all their pixels, and begin only the last of them, in turns of a loop.
+/**
+ * Adds one row to sums[row][tap] of the gradient by weight, taps in the order of their columns. `pixels` points to the row's pixel 0.
+ * For 3×3 taps a pixel takes 4 loads and 9 multiply–adds.
+ */
+export function slideSums(
+  k: KernelBuilder,
+  c: Columns,
+  rows: MeetingRows,
+  pixels: Ptr<'f32'>,
+  sums: readonly (readonly VarF[])[],
+): void {
+  const { lo, hi } = reach(c);
+  const width = hi - lo + 1;
+  const source = k.ptrVar(rows.source);
+  const pixel = k.ptrVar(pixels);
+  const held = times(width).map(() => k.zero());
+  walkColumns(
+    k,
+    c,
+    (s, base) => {
+      const begins = s - lo;
+      if (begins < c.count) slot(held, begins).set(k.load(pixel, (begins - base) * rows.block));
+      if (s < 0 || s >= c.sourceCount) return;
+      const met = times(width).filter((t) => s - lo - t >= 0 && s - lo - t < c.count);
+      for (let r = 0; r < rows.count; r++) {
+        const line = k.load(source, r * rows.sourceStep + (s - base) * rows.block);
+        for (const t of met) sums[r][t].fma(line, slot(held, s - lo - t).value);
+      }
+    },
+    (columns) => {
+      source.advance(columns * rows.block);
+      pixel.advance(columns * rows.block);
+    },
+  );
+}
+
+/** Columns of a turn of the loop, at least. */
+const turnColumns = 3;
+
+/**
+ * Every column that a pixel's taps may reach, inside the source or not, from left to right. Those that meet all their pixels, and begin
+ * only the last of them, are turns of a loop. `base` is the column that pointers are at; in a loop `s` is the column of the first turn
+ * and `turned` the columns that earlier turns have moved on.
+ */
+function walkColumns(
+  k: KernelBuilder,
+  c: Columns,
+  column: (s: number, base: number, turned: I32 | number) => void,
+  advance: (columns: number) => void,
+): void {
+  const { lo, hi } = reach(c);
   const from = Math.max(hi, 1);
   const to = Math.min(c.count - 1 + lo, c.sourceCount - 1) + 1;
+  const width = hi - lo + 1;
   const turn = width * Math.ceil(turnColumns / width);
   const turns = Math.max(0, Math.floor((to - from) / turn));
   const rest = turns === 0 ? lo : from + turns * turn;
   if (turns > 0) {
-    for (let s = lo; s < from; s++) column(s, 0);
-    source.advance(from * rows.block);
+    for (let s = lo; s < from; s++) column(s, 0, 0);
+    advance(from);
     k.loop({ to: turns * turn, step: turn }, (i) => {
       for (let s = from; s < from + turn; s++) column(s, from, i);
-      source.advance(turn * rows.block);
+      advance(turn);
     });
   }
-  for (let s = rest; s <= c.count - 1 + hi; s++) column(s, turns === 0 ? 0 : rest);
+  for (let s = rest; s <= c.count - 1 + hi; s++) column(s, turns === 0 ? 0 : rest, 0);
+}
+
+const times = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
+/** The register of pixel `j`. */
+function slot(registers: readonly VarF[], j: number): VarF {
+  const { length } = registers;
+  return registers[((j % length) + length) % length];
 }

@@ -70,11 +70,13 @@ export function depthwiseKernel(k: KernelBuilder, c: Depthwise, target: TargetIn
               count,
               source: source.at(affine(taps.source).times(sourceRow)).at(v * k.lanes),
               sourceStep: taps.sourceStep * sourceRow,
-              weights: weights.at(affine(taps.tap).times(c.columnTaps * b)).at(v * k.lanes),
-              weightStep: taps.tapStep * c.columnTaps * b,
               block: b,
             };
-            slideRow(k, columns, meeting, piece, (sum, j) => {
+            const panel = {
+              first: weights.at(affine(taps.tap).times(c.columnTaps * b)).at(v * k.lanes),
+              step: taps.tapStep * c.columnTaps * b,
+            };
+            slideRow(k, columns, meeting, panel, piece, (sum, j) => {
               const pixel = affine(row.mul(c.resultWidth)).plus(columns.first).plus(j.times(columns.step));
               epilogue.emit(k, sum, [image, block, pixel, v * k.lanes]);
             });
@@ -97,7 +99,8 @@ export function depthwiseKernel(k: KernelBuilder, c: Depthwise, target: TargetIn
       const lines = { taps: c.height.at(k, high), source: sourceRow, weights: c.columnTaps * b };
       const levels = c.depth.trivial ? [lines] : [planes, lines];
       for (const columns of c.columns) {
-        if (c.depth.trivial && slides(columns, c.height.counts[0], target.registers)) {
+        // Of every second pixel a row would be filled in several passes, with little to slide over.
+        if (c.depth.trivial && columns.step === 1 && slides(columns, c.height.counts[0], target.registers)) {
           slide(columns, row, lines.taps);
           continue;
         }
