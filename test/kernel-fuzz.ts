@@ -106,7 +106,7 @@ export function kernelOf(code: readonly number[]): Kernel {
     const x = (): Float => pick(floats(s, wide));
     const n = (): Int => pick(ints(s, wide));
     const actions: (() => void)[] = [
-      () => add(s, x()[pick(['add', 'sub', 'mul', 'div', 'min', 'max'] as const)](x())),
+      () => add(s, x()[pick(['add', 'sub', 'mul', 'div', 'min', 'max', 'pmin', 'pmax'] as const)](x())),
       () => add(s, x()[pick(['min', 'max', 'add', 'mul'] as const)](pick([0, -0, 1, Number.NaN, -3.5]))),
       () => add(s, x()[pick(['neg', 'abs', 'sqrt', 'floor', 'ceil', 'nearest', 'trunc', 'toI'] as const)]()),
       () => add(s, x().fma(x(), x())),

@@ -82,6 +82,10 @@ export function evaluateFloat(op: Op, a: number, b: number, c: number, yes: numb
       return Math.min(a, b);
     case 'max':
       return Math.max(a, b);
+    case 'pmin':
+      return b < a ? b : a;
+    case 'pmax':
+      return a < b ? b : a;
     case 'neg':
       return -a;
     case 'abs':

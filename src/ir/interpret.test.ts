@@ -95,6 +95,17 @@ describe('one lane:', () => {
     expect(evaluateFloat('max', -0, 0, 0, 1)).toBe(0);
   });
 
+  test('pseudo-minimum and -maximum keep the first of equals and of what cannot be compared', () => {
+    expect(evaluateFloat('pmin', Number.NaN, 1, 0, 1)).toBeNaN();
+    expect(evaluateFloat('pmin', 1, Number.NaN, 0, 1)).toBe(1);
+    expect(evaluateFloat('pmin', 0, -0, 0, 1)).toBe(0);
+    expect(evaluateFloat('pmin', 2, 1, 0, 1)).toBe(1);
+    expect(evaluateFloat('pmax', Number.NaN, 1, 0, 1)).toBeNaN();
+    expect(evaluateFloat('pmax', 1, Number.NaN, 0, 1)).toBe(1);
+    expect(evaluateFloat('pmax', -0, 0, 0, 1)).toBe(-0);
+    expect(evaluateFloat('pmax', 1, 2, 0, 1)).toBe(2);
+  });
+
   test('conversion to int truncates and saturates', () => {
     const ints = [1.9, -1.9, 3e9, -3e9, Number.NaN, -0.5].map((x) => evaluateFloat('toI', x, 0, 0, 1));
     expect(ints).toEqual([1, -1, 2147483647, -2147483648, 0, 0]);

@@ -34,6 +34,8 @@ export const OPS = {
   rem: row(2, 'i32'),
   min: row(2, 'num'), // floats: NaN if either is, -0 < +0
   max: row(2, 'num'),
+  pmin: row(2, 'float'), // b < a ? b : a
+  pmax: row(2, 'float'), // a < b ? b : a
   and: row(2, 'int'),
   or: row(2, 'int'),
   xor: row(2, 'int'),

@@ -178,6 +178,14 @@ export class Float extends Num {
   max(b: Float | number): Float {
     return this.binary('max', b);
   }
+  /** b < this ? b : this, one instruction where `min` takes eight: keeps a NaN in this, not one in b, and this of equal zeros. */
+  pmin(b: Float | number): Float {
+    return this.binary('pmin', b);
+  }
+  /** this < b ? b : this */
+  pmax(b: Float | number): Float {
+    return this.binary('pmax', b);
+  }
   neg(): Float {
     return this.unary('neg');
   }

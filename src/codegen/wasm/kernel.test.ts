@@ -19,7 +19,10 @@ import { type ElemType, type Float, type Int, type Kernel, KernelBuilder, print,
 setFlagsFromString('--experimental-wasm-relaxed-simd'); // Node 20 has it behind a switch
 
 const FLOAT_UNARY = ['neg', 'abs', 'sqrt', 'floor', 'ceil', 'nearest', 'trunc', 'toI'] as const;
-const FLOAT_BINARY = ['add', 'sub', 'mul', 'div', 'min', 'max', 'eq', 'ne', 'lt', 'le', 'gt', 'ge'] as const;
+const FLOAT_BINARY = [
+  ...(['add', 'sub', 'mul', 'div', 'min', 'max', 'pmin', 'pmax'] as const),
+  ...(['eq', 'ne', 'lt', 'le', 'gt', 'ge'] as const),
+];
 const INT_UNARY = ['neg', 'not', 'toF', 'toFU'] as const;
 const INT_BINARY = [
   ...(['add', 'sub', 'mul', 'and', 'or', 'xor', 'min', 'max', 'mulhiU'] as const),

@@ -333,11 +333,16 @@ class KernelEmitter {
       case 'min':
       case 'max':
         if (type === 'i32') {
-          this.scalarMinMax(op, args);
+          this.scalarMinMax(op, args, type);
           return;
         }
         if (type === 'vf' && args[1].op === 'const' && this.clamp(op, args[0], args[1])) return;
         break;
+      case 'pmin':
+      case 'pmax':
+        if (type === 'vf') break;
+        this.scalarMinMax(op === 'pmin' ? 'min' : 'max', args, type);
+        return;
       case 'neg':
         if (type === 'i32') {
           this.i32(0);
@@ -521,21 +526,21 @@ class KernelEmitter {
     this.release(x, WASM_TYPE.vi);
   }
 
-  private scalarMinMax(op: 'min' | 'max', [a, b]: readonly Expr[]): void {
-    const { w } = this;
-    this.value(a);
+  /** b if it is less (or greater) than a, else a. */
+  private scalarMinMax(op: 'min' | 'max', [a, b]: readonly Expr[], type: Type): void {
     this.value(b);
-    const y = this.take(WASM_TYPE.i32);
-    const x = this.take(WASM_TYPE.i32);
-    this.local(WASM.localSet, y);
-    this.local(WASM.localTee, x);
-    this.local(WASM.localGet, y);
+    this.value(a);
+    const x = this.take(WASM_TYPE[type]);
+    const y = this.take(WASM_TYPE[type]);
+    this.local(WASM.localSet, x);
+    this.local(WASM.localTee, y);
     this.local(WASM.localGet, x);
     this.local(WASM.localGet, y);
-    w.u8(op === 'min' ? WASM.i32LtS : WASM.i32GtS);
-    w.u8(WASM.select);
-    this.release(y, WASM_TYPE.i32);
-    this.release(x, WASM_TYPE.i32);
+    this.local(WASM.localGet, x);
+    emitOp(this.w, directOp(op === 'min' ? 'lt' : 'gt', type));
+    this.w.u8(WASM.select);
+    this.release(y, WASM_TYPE[type]);
+    this.release(x, WASM_TYPE[type]);
   }
 
   /**
@@ -547,7 +552,7 @@ class KernelEmitter {
     if (Number.isNaN(c.imm) || (op === 'min' && Object.is(c.imm, -0))) return false;
     this.value(x);
     this.constant(c);
-    emitOp(this.w, op === 'min' ? WASM.f32x4Pmin : WASM.f32x4Pmax);
+    emitOp(this.w, directOp(op === 'min' ? 'pmin' : 'pmax', 'vf'));
     if (op === 'max' && Object.is(c.imm, 0)) {
       this.constant(c);
       emitOp(this.w, WASM.f32x4Add);
