@@ -38,12 +38,17 @@ await script(import.meta.url, async ([entry, ...args]) => {
   }
 });
 
-/** An esbuild plugin that sends imports leading into src/ to the compiled file in dist/. */
+/** An esbuild plugin that sends imports leading into src/, and those of the package by name, to the compiled file in dist/. */
 function compiledLibrary() {
   const src = join(root, 'src') + sep;
   return {
     name: 'compiled-library',
     setup(build) {
+      // The bundle lies below node_modules, where a package cannot find itself by its name.
+      build.onResolve({ filter: /^fovea(\/\w+)?$/ }, ({ path }) => {
+        const compiled = join(root, 'dist', `${path.split('/')[1] ?? 'index'}.js`);
+        return { path: pathToFileURL(compiled).href, external: true };
+      });
       build.onResolve({ filter: /^\./ }, ({ importer, path }) => {
         const target = resolve(dirname(importer), path);
         if (!importer || !target.startsWith(src)) return null;

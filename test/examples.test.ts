@@ -1,48 +1,23 @@
-/** The scripts under examples/ run, at tiny sizes, and print what they are for. */
+/** The scripts under examples/ run as their first lines say, at tiny sizes, and print what they are for. */
 
 import { spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const names = ['see-inside', 'train-by-hand'];
-let folder: string;
-
-beforeAll(async () => {
-  const cache = join(root, 'node_modules', '.cache');
-  await mkdir(cache, { recursive: true });
-  folder = await mkdtemp(join(cache, 'fovea-examples-'));
-  await build({
-    entryPoints: names.map((name) => join(root, 'examples', `${name}.ts`)),
-    outdir: folder,
-    outExtension: { '.js': '.mjs' },
-    bundle: true,
-    splitting: true,
-    platform: 'node',
-    target: 'node20',
-    format: 'esm',
-    alias: { 'fovea/node': join(root, 'src/node.ts'), fovea: join(root, 'src/index.ts') },
-    external: ['sharp', 'fflate'],
-    logLevel: 'error',
-  });
-});
-
-afterAll(() => rm(folder, { recursive: true, force: true }));
 
 function run(name: string, ...args: string[]): string {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, `${name}.mjs`), ...args], {
-    encoding: 'utf8',
-  });
+  const command = ['scripts/run-ts.mjs', `examples/${name}.ts`, ...args];
+  const { status, stdout, stderr } = spawnSync(process.execPath, command, { cwd: root, encoding: 'utf8' });
   expect(stderr).toBe('');
-  expect(status).toBe(0);
-  return stdout;
+  expect(status, stdout).toBe(0);
+  return stdout.replace(/^setup:.*\n/gm, '');
 }
 
 it('knows every example', async () => {
-  expect((await readdir(join(root, 'examples'))).sort()).toEqual(names.map((name) => `${name}.ts`));
+  expect((await readdir(join(root, 'examples'))).sort()).toEqual(['see-inside.ts', 'train-by-hand.ts']);
 });
 
 it('train-by-hand learns a little in 20 steps', () => {
