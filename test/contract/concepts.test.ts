@@ -3,11 +3,12 @@
  * a tutorial works here, and gives the number that follows by hand. Everything runs on the default device, the compiled one.
  *
  * Rows without a test here, and why:
- *   A18 A19 B02 B26 C14 D01 D02 D15's page: docs and README, whose snippets test/readme.test.ts runs
+ *   A18 B26 C14 D01: the README and docs/concepts.md, whose snippets test/readme.test.ts runs
+ *   A19 B02 B43 D02: guides, galleries and a reading list, which come with the parts that they are about
  *   B01 B08 B15 B16 B17 B18 B32 B38 B44: networks of the zoo, which comes later with their own numbers
  *   B03 B27 B34 B35 B37 C05 C10: feature galleries, reports and explanations, which come with explain/ and the studio
  *   B36 B39 B40 D08 D09 D10 D11 E10: learning curves, search, sparse convolution, data reports, augmentation, other tasks: later
- *   B42 B43 B45: a quotation that is not repeated, a reading list, a viewer for files that are exported later
+ *   B42 B45: a quotation that is not repeated, a viewer for files that are exported later
  */
 
 import { data, device, F, grad, loss, manualSeed, models, nn, openDevice, optim, type Parameter, rand, randn, setDevice, type Tensor, Trainer, tensor, zeros } from 'fovea'; // biome-ignore format: one list
