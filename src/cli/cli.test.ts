@@ -334,7 +334,18 @@ describe('fovea train', () => {
   });
 
   it('explains a training that diverges', async () => {
-    const { code, err } = await fovea('train', ...small, '--optimizer', 'sgd', '--lr', '1e8', '--out', 'runs/nan');
+    const { code, err } = await fovea(
+      'train',
+      ...small,
+      '--optimizer',
+      'sgd',
+      '--lr',
+      '1e8',
+      '--schedule',
+      'constant',
+      '--out',
+      'runs/nan',
+    );
     expect(code).toBe(1);
     expect(err).toMatch(
       /^error: training stopped in step \d+: the loss is (NaN|-?Infinity)\n {2}first in the output of \w+ /,

@@ -18,7 +18,7 @@ export class DivergenceError extends Error {
     super(
       `training stopped in step ${step}: the loss is ${Number.isNaN(loss) ? 'NaN' : loss}\n` +
         `  ${where}\n` +
-        `  learning rate ${learningRate}; the weights are those before this step\n` +
+        `  learning rate ${Number(learningRate.toPrecision(4))}; the weights are those before this step\n` +
         `  Try a learning rate of ${Number((learningRate / 10).toPrecision(2))}, or limit gradients with clipGradNorm.`,
     );
   }

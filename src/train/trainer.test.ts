@@ -2,9 +2,9 @@
 
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ArrayDataset, DataLoader } from '../data/index.js';
-import { ReferenceTarget } from '../ops/reference/index.js';
 import { BatchNorm1d, Dropout, Flatten, Linear, LogSoftmax, ReLU, Sequential } from '../nn/index.js';
 import { crossEntropy } from '../nn/loss.js';
+import { ReferenceTarget } from '../ops/reference/index.js';
 import { Adam, CosineAnnealingLR, ReduceLROnPlateau, SGD } from '../optim/index.js';
 import { defaultGenerator, manualSeed, noGrad, setDevice, type Tensor, tensor } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
