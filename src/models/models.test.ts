@@ -1,9 +1,9 @@
 /** Every model of the registry against its own facts: parameters, multiply–adds, shapes, and that gradients reach all of it. */
 
 import { describe, expect, it } from 'vitest';
-import { ReferenceTarget } from '../ops/reference/index.js';
 import { nll } from '../nn/loss.js';
 import { summary } from '../nn/summary.js';
+import { ReferenceTarget } from '../ops/reference/index.js';
 import { grad, rand, setDevice, type Tensor, tensor, zeros } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
 import { classic, findModel, registry } from './index.js';
