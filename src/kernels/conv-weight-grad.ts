@@ -23,8 +23,6 @@ export interface WeightGrad {
   readonly plainSource: boolean;
   /** Groups narrower than a block lie side by side in it: result block o reads source block o. */
   readonly diagonal: boolean;
-  /** One input channel per group and as many output channels: lanes of x meet lanes of dy. */
-  readonly depthwise: boolean;
 }
 
 /** Bytes of dy and x that one piece may touch: most of a first-level cache. */
@@ -53,17 +51,16 @@ interface Plan {
 
 function plan(c: WeightGrad, { block: b, lanes }: TargetInfo): Plan {
   const s = c.sizes;
-  const aligned = c.diagonal || c.depthwise;
   const blocks = Math.ceil(s.filters / b);
-  const single = b > lanes || aligned || (s.groups > 1 && (s.filters / s.groups / b) % 2 === 1);
+  const single = b > lanes || c.diagonal || (s.groups > 1 && (s.filters / s.groups / b) % 2 === 1);
   const blocksPerTile = single ? 1 : Math.min(2, blocks);
   const blockTiles = Math.ceil(blocks / blocksPerTile);
-  const sourceBlocks = c.plainSource || aligned ? 1 : Math.ceil(s.channels / s.groups / b);
+  const sourceBlocks = c.plainSource || c.diagonal ? 1 : Math.ceil(s.channels / s.groups / b);
   const tapRows = s.depth.kernel * s.height.kernel;
-  const tapTasks = blockTiles * sourceBlocks >= enoughTasks || c.depthwise ? 1 : tapRows;
+  const tapTasks = blockTiles * sourceBlocks >= enoughTasks ? 1 : tapRows;
   let [tilesEach, sourcesEach] = [1, 1];
   const tasks = (tiles: number, sources: number) => Math.ceil(blockTiles / tiles) * Math.ceil(sourceBlocks / sources);
-  while (!aligned && tilesEach < 4 && blockTiles > tilesEach && tasks(2 * tilesEach, sourcesEach) >= enoughTasks)
+  while (!c.diagonal && tilesEach < 4 && blockTiles > tilesEach && tasks(2 * tilesEach, sourcesEach) >= enoughTasks)
     tilesEach *= 2;
   if (s.groups > 1 && (s.filters / s.groups / b / blocksPerTile) % tilesEach !== 0) tilesEach = 1;
   while (sourceBlocks > sourcesEach && tasks(tilesEach, 2 * sourcesEach) >= enoughTasks) sourcesEach *= 2;
@@ -109,7 +106,7 @@ export function weightGradKernel(k: KernelBuilder, c: WeightGrad, target: Target
   epilogue.params(k);
 
   const resultBlocks = Math.ceil(s.filters / b);
-  const blocksPerGroup = c.diagonal || c.depthwise ? resultBlocks : Math.ceil(s.filters / s.groups / b);
+  const blocksPerGroup = c.diagonal ? resultBlocks : Math.ceil(s.filters / s.groups / b);
   const rest = resultBlocks % cut.blocksPerTile;
   const tapRows = s.depth.kernel * s.height.kernel;
   const axes = [Math.ceil(cut.blockTiles / cut.tilesEach), Math.ceil(cut.sourceBlocks / cut.sourcesEach), cut.tapTasks];
@@ -194,9 +191,8 @@ function sumPiece(
   const high = meetingRows(k, s.height, tapHigh, deepChunks ? null : chunk);
 
   const channels = c.plainSource ? s.channels : Math.ceil(s.channels / b) * b;
-  const aligned = c.diagonal || c.depthwise;
-  const group = s.groups === 1 || aligned ? k.i32(0) : piece.block.div(piece.blocksPerGroup);
-  const sourceBlock = aligned ? piece.block : group.mul(Math.ceil(summed / b)).add(piece.sourceBlock);
+  const group = s.groups === 1 || c.diagonal ? k.i32(0) : piece.block.div(piece.blocksPerGroup);
+  const sourceBlock = c.diagonal ? piece.block : group.mul(Math.ceil(summed / b)).add(piece.sourceBlock);
   const xBlock = p.x.at(affine(sourceBlock).times(inPlane * b));
   const dyBlock = p.dy.at(affine(piece.block).times(outPlane * b));
   const resultBlocks = Math.ceil(s.filters / b);
@@ -208,7 +204,6 @@ function sumPiece(
     pixelStride,
     channelStride,
     outPlane,
-    depthwise: c.depthwise,
     vectorSource,
   };
 
@@ -236,7 +231,7 @@ function sumPiece(
     });
     const total = (t: number, i: number, n: number): VF =>
       sums.slice(1).reduce((sum, set) => sum.add(set[t][i][n].value), sums[0][t][i][n].value);
-    const base = aligned || c.plainSource ? affine(first) : affine(piece.sourceBlock.mul(b)).plus(first);
+    const base = c.diagonal || c.plainSource ? affine(first) : affine(piece.sourceBlock.mul(b)).plus(first);
     for (let i = 0; i < channelCount; i++) {
       const channel = base.plus(i);
       const finish = () =>
@@ -267,20 +262,18 @@ function sumPiece(
           });
         });
       // Channels past the last are summed with the rest of their tile, and dropped here.
-      if (c.plainSource || aligned || summed % tile.channels === 0 || i === 0) finish();
+      if (c.plainSource || c.diagonal || summed % tile.channels === 0 || i === 0) finish();
       else k.if(piece.sourceBlock.mul(b).add(first).add(i).lt(summed), finish);
     }
   };
 
   const all = Array.from({ length: vectors }, (_, v) => v);
   const powers = [1, 2, 4, 8, 16].filter((n) => n <= b && n < 2 * summed);
-  const options = aligned || c.plainSource ? Array.from({ length: Math.min(summed, b) }, (_, i) => i + 1) : powers;
-  const tiles = (c.depthwise ? all.map((v) => [v]) : [all]).flatMap((vs) =>
-    cutTaps(s.width, target, { channels: options, vectors: vs, depthwise: c.depthwise }),
-  );
+  const options = c.diagonal || c.plainSource ? Array.from({ length: Math.min(summed, b) }, (_, i) => i + 1) : powers;
+  const tiles = cutTaps(s.width, target, { channels: options, vectors: all });
   for (const tile of tiles) {
     const within =
-      c.plainSource || aligned
+      c.plainSource || c.diagonal
         ? summed
         : summed % b === 0
           ? b

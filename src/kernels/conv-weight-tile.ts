@@ -22,8 +22,6 @@ export type TileSums = readonly (readonly (readonly (readonly VarF[])[])[])[];
 export interface TileOptions {
   readonly channels: readonly number[];
   readonly vectors: readonly number[];
-  /** x is a vector of its own for each vector of dy (depthwise), not a broadcast. */
-  readonly depthwise: boolean;
 }
 
 /** Cycles until a sum can be added to again, and multiply–adds a cycle. */
@@ -81,7 +79,6 @@ export interface RowFacts {
   readonly pixelStride: number;
   readonly channelStride: number;
   readonly outPlane: number;
-  readonly depthwise: boolean;
   /** Where in its block the channels of x start that belong to a vector of dy. */
   vectorSource(v: number): number;
 }
@@ -132,8 +129,8 @@ export function addRow(
         let shared = -1;
         let value: VF | null = null;
         tile.vectors.forEach((v, n) => {
-          const from = f.depthwise ? v * k.lanes : f.vectorSource(v);
-          if (value === null || from !== shared) value = f.depthwise ? k.load(x, at + from) : k.broadcast(x, at + from);
+          const from = f.vectorSource(v);
+          if (value === null || from !== shared) value = k.broadcast(x, at + from);
           shared = from;
           for (const { pixel, tap } of uses) {
             sums[pixel % sums.length][tap][i][n].fma(value, (lines.get(pixel) as VF[])[n]);

@@ -190,7 +190,6 @@ export function convWeightGradLowerings(
       sizes,
       plainSource,
       diagonal: kind === 'diagonal',
-      depthwise: false,
     };
     const inputs = [activations, plainSource ? plain : activations];
     return {
