@@ -36,7 +36,7 @@ export interface AssembledProgram {
   readonly control: { readonly bytes: number; readonly abortOffset: number; readonly generationOffset: number };
 }
 
-/** Chunks per thread and launch: enough that a thread held up leaves work to the others, few enough to cost nothing. */
+/** Chunks per thread and launch, at least: enough that a thread held up leaves work to the others, few enough to cost nothing. */
 const CHUNKS = 8;
 /** Looks at the generation before going to sleep: some ten microseconds, less than a wake-up takes. */
 const SPINS = 10_000;
@@ -177,16 +177,17 @@ function share(w: Code, { kernel, args }: Launch, func: number, counter: number)
     pushArg(w, arg);
     w.set(ARGS + i);
   }
-  // chunk = ceil(tasks / (threads · CHUNKS))
+  // chunk = max(1, ⌊tasks / (threads · CHUNKS)⌋): rounded up, 18 tasks for two threads would be dealt out in pairs, 10 to 8
+  w.i32(tasks);
   w.get(THREADS);
   w.i32(CHUNKS);
   w.u8(WASM.i32Mul);
+  w.u8(WASM.i32DivU);
   w.u8(WASM.localTee);
   w.u32(CHUNK);
-  w.i32(tasks - 1);
-  w.u8(WASM.i32Add);
   w.get(CHUNK);
-  w.u8(WASM.i32DivU);
+  w.u8(WASM.i32Eqz);
+  w.u8(WASM.i32Add);
   w.set(CHUNK);
 
   w.open(WASM.block);
