@@ -12,6 +12,7 @@ import { buffer } from '../ops/source.js';
 import { allocate, type TypedArray } from '../util/dtype.js';
 import { ConfigError, ShapeError } from '../util/errors.js';
 import { formatShape, numel, sameShape } from '../util/shape.js';
+import { openDevice } from './device.js';
 import { hasPast, isSource, pastOf, registerLeaf, settle, staleRead } from './history.js';
 import type { Tensor } from './tensor.js';
 
@@ -30,7 +31,6 @@ export async function device(): Promise<Target> {
 }
 
 async function defaultDevice(): Promise<Target> {
-  const { openDevice } = await import('./device.js');
   return (await openDevice()).target;
 }
 
