@@ -38,3 +38,4 @@ export * from './shape.js';
 export type { StateEntry, StateProblems } from './state.js';
 export { Summary, type SummaryOptions, type SummaryRow, summary } from './summary.js';
 export * from './upsample.js';
+export * from './vision.js';

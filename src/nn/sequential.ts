@@ -3,7 +3,7 @@
  *
  *     const model = nn.sequential([
  *       nn.conv2d(32, 3, { activation: 'relu' }),
- *       nn.maxPool2d(2),
+ *       nn.maxPool(2),
  *       nn.flatten(),
  *       nn.dense(10),
  *     ], { inputShape: [1, 28, 28] });
