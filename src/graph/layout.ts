@@ -19,7 +19,11 @@ export const plain: Layout = { order: [], blockAxis: -1, block: 1 };
 
 /** N C/b spatial… b: activations with channels blocked. */
 export function blockedChannels(rank: number, block: number): Layout {
-  return blocked(Array.from({ length: rank }, (_, i) => i), 1, block);
+  return blocked(
+    Array.from({ length: rank }, (_, i) => i),
+    1,
+    block,
+  );
 }
 
 export function blocked(order: readonly number[], blockAxis: number, block: number): Layout {
