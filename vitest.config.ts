@@ -17,6 +17,7 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     setupFiles: [source('./test/setup.ts')],
     environment: 'node',
+    env: { FOVEA_VERIFY: '1' },
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

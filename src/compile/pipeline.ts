@@ -9,6 +9,7 @@
 import { type Layout, layoutKey, physicalSize, plain } from '../graph/layout.js';
 import type { Node } from '../graph/node.js';
 import type { TargetInfo } from '../graph/op.js';
+import { verify } from '../graph/verify.js';
 import type { Arg, Program } from '../ir/index.js';
 import { elemOf } from '../kernels/fused.js';
 import { dtypeBytes } from '../util/dtype.js';
@@ -42,7 +43,9 @@ export function compile(
   residentLayout: (storage: number) => Layout | null,
   name: string,
 ): CompiledStep {
+  if (checking()) verify([...trace.roots, ...trace.assigns.map((a) => a.value)], 'tracing', (n) => trace.leaves.has(n));
   const graph = simplify(trace, residentLayout);
+  if (checking()) verify([...graph.roots, ...graph.assigns.map((a) => a.value)], 'simplify');
   const fusion = fuse(graph, target);
   const { order, inPlace, copies } = schedule(graph, fusion);
   const layouts = chooseLayouts(graph, fusion, order);
@@ -119,6 +122,12 @@ export function compile(
     results: results.map((p) => ({ offset: offsets.get(p)! })),
     assigned: graph.assigns.map((a) => a.slot),
   };
+}
+
+/** FOVEA_VERIFY=1, as tests have it, checks the graph before and after it is rewritten. */
+function checking(): boolean {
+  const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
+  return process?.env?.FOVEA_VERIFY === '1';
 }
 
 /** Where results lie. One that is a persistent storage itself is copied, since the storage may be written next. */

@@ -2,6 +2,9 @@
 
 import { describe, expect, test } from 'vitest';
 import { input, simplified, text } from '../../test/passes.js';
+import { runCompiled } from '../../test/run-compiled.js';
+import { Node } from '../graph/node.js';
+import { defineOp } from '../graph/op.js';
 import * as ops from '../ops/index.js';
 import { uniform } from './simplify.js';
 
@@ -115,4 +118,21 @@ describe('rewrites', () => {
     expect(text(ops.argmax(input([3, 4]), 1))).toContain('maxReduce');
     expect(text(ops.argmax(input([3, 4]), 1))).not.toContain('argmax');
   });
+});
+
+test('a node whose shape is not what its operation says is found before it is compiled', () => {
+  const wrong = new Node(ops.negOp, [input([3])], {}, [4], 'float32');
+  expect(() => runCompiled([wrong])).toThrow('after tracing: neg is float32[4], but its inputs make float32[3]');
+  const x = input([3]);
+  const rewritesWrongly = new Node(
+    defineOp('worse', {
+      infer: () => ({ shape: [3], dtype: 'float32' }),
+      simplify: () => new Node(ops.negOp, [x], {}, [4], 'float32'),
+    }),
+    [x],
+    {},
+    [3],
+    'float32',
+  );
+  expect(() => runCompiled([rewritesWrongly])).toThrow('after simplify: neg is float32[4]');
 });
