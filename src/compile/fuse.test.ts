@@ -59,6 +59,15 @@ describe('structured work', () => {
     ]);
   });
 
+  test('goes on to a cheap result that several read, instead of storing what nobody else does', () => {
+    const logits = ops.add(ops.matmul(input([4, 6]), input([6, 5])), input([5]));
+    expect(kernels(ops.amax(logits, [1]), ops.sum(logits, [0]))).toEqual([
+      'structured: matmul add [add]',
+      'reduction: maxReduce [maxReduce]',
+      'reduction: sum [sum]',
+    ]);
+  });
+
   test('stores its result beside what is fused when others read it', () => {
     const y = ops.matmul(input([4, 6]), input([6, 5]));
     const z = ops.relu(y);

@@ -159,8 +159,20 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
     const reads = new Set(parts.flatMap((p) => [...p.reads]));
     prices.set(node, { instructions, operands, reads });
     const long = instructions > mostInstructions / 2 || operands.size > mostPointers / 2;
-    const repeated = (users.get(node) ?? 0) > 1 && (instructions > repeatInstructions || reads.size > 1);
-    if (long || repeated) stored.add(node);
+    const several = (users.get(node) ?? 0) > 1;
+    const repeated = several && (instructions > repeatInstructions || reads.size > 1);
+    if (long || repeated || (several && finishes(node, operands))) stored.add(node);
+  }
+
+  /** Whether storing `node` saves storing the result of a structured operation: nobody else reads that, and its kernel can go on to this. */
+  function finishes(node: Node, operands: ReadonlySet<Node>): boolean {
+    return [...operands].some(
+      (o) =>
+        lowerings.get(o)?.epilogue === true &&
+        users.get(o) === 1 &&
+        !results.includes(o) &&
+        sameShape(o.shape, node.shape),
+    );
   }
 
   // Groups.

@@ -160,14 +160,11 @@ export function chooseLayouts(graph: StepGraph, fusion: Fusion, schedule: readon
       const axes = group.anchors[0].op.facts.reduction!.axes(group.anchors[0].attrs);
       const inner = group.anchors.flatMap((a) => direct([a], space));
       let domain = pick(inner, layouts, free) ?? plain;
-      if (!reducesWithin(space, domain, axes, group.domain)) domain = plain;
+      if (!reducesWithin(space, domain, axes, group)) domain = plain;
       domains.set(group, domain);
       settle(inner, domain, free, layouts);
       for (const n of group.stores)
-        layouts.set(
-          n,
-          n.shape.length === group.domain.length ? reducedLayout(space, domain, axes, group.domain) : plain,
-        );
+        layouts.set(n, sameShape(n.shape, group.domain) ? reducedLayout(space, domain, axes, group.domain) : plain);
     } else {
       const moved = group.roots[0].op.facts.view !== undefined;
       const inner = moved ? [] : direct(group.roots, group.domain);
@@ -200,11 +197,15 @@ export function chooseLayouts(graph: StepGraph, fusion: Fusion, schedule: readon
  * Whether lanes past the end of a blocked axis come to no harm in a reduction: they must not enter a sum, and where the axis is kept they must
  * land in such lanes of the result, or behind its last element.
  */
-function reducesWithin(space: Shape, domain: Layout, axes: readonly number[], outShape: Shape): boolean {
+function reducesWithin(space: Shape, domain: Layout, axes: readonly number[], group: Group): boolean {
+  const { domain: outShape, stores } = group;
   if (domain.blockAxis < 0 || space[domain.blockAxis] % domain.block === 0) return true;
   if (axes.includes(domain.blockAxis)) return false;
   const row = numel(outShape) > 1 && numel(outShape) === space[domain.blockAxis];
-  return row || reducedLayout(space, domain, axes, outShape).order.length > 0;
+  if (row) return true;
+  return (
+    reducedLayout(space, domain, axes, outShape).order.length > 0 && stores.every((n) => sameShape(n.shape, outShape))
+  );
 }
 
 /** The first layout among operands that is not plain. */

@@ -4,12 +4,12 @@
  */
 
 import { describe, expect, it } from 'vitest';
-import { ReferenceTarget } from '../../src/ops/reference/index.js';
 import { gradient } from '../../src/grad/reverse.js';
 import type { Node } from '../../src/graph/node.js';
 import { Storage } from '../../src/graph/storage.js';
 import type { Assignment } from '../../src/graph/target.js';
 import * as ops from '../../src/ops/index.js';
+import { ReferenceTarget } from '../../src/ops/reference/index.js';
 import type { DType, TypedArray } from '../../src/util/dtype.js';
 import { numel, type Shape } from '../../src/util/shape.js';
 import { runCompiled } from '../run-compiled.js';
@@ -184,6 +184,66 @@ const cases: Case[] = [
   ['max-pooling with relu before and gradients behind', (s) => { const x = ops.max(ops.conv(s.float([2, 3, 12, 11]), s.float([10, 3, 3, 3])), 0); const w = { kernelSize: 3, stride: 2, padding: 1 }; const y = ops.maxPool(x, w); return [y, ops.maxPoolIndices(x, w), ...grads(ops.sum(ops.mul(y, y)), x.inputs[0], x)]; }], // biome-ignore format: one line a case
   ['pooling of few channels, of signals and volumes', (s) => { const x = s.float([2, 3, 9, 8]); const v = s.float([1, 9, 4, 5, 6]); const y = ops.avgPool(v, { kernelSize: 2, stride: 2, padding: 1, countIncludePad: false }); return [ops.maxPool(x, { kernelSize: 2 }), ops.avgPool(s.float([2, 8, 15]), { kernelSize: 3, stride: 2, ceilMode: true }), y, ...grads(ops.sum(ops.mul(y, y)), v), ops.maxPool(v, { kernelSize: [2, 3, 2], stride: 1 }), ops.adaptiveMaxPool(x, [4, 4])]; }], // biome-ignore format: one line a case
   ['second derivatives of max-pooling', (s) => { const x = s.float([2, 8, 6, 6]); const y = ops.maxPool(x, { kernelSize: 2 }); const [g] = grads(ops.sum(ops.mul(ops.mul(y, y), y)), x); return grads(ops.sum(ops.mul(g, g)), x); }], // biome-ignore format: one line a case
+  [
+    'a value read in two orders by one kernel',
+    (s) => {
+      const x = ops.exp(s.float([5, 5]));
+      const y = ops.conv(s.float([1, 3, 6, 6]), s.float([6, 3, 1, 1]));
+      const rows = ops.sum(s.float([4, 5]), [0]);
+      return [ops.add(x, ops.permute(x, [1, 0])), ops.sub(y, ops.flip(y, [1, 3])), ops.mul(rows, ops.flip(rows, 0))];
+    },
+  ],
+  [
+    'rows of numbers, whatever the axes of size 1 around them',
+    (s) => {
+      const down = ops.sum(s.float([9, 5]), [0], true);
+      const lone = ops.sum(ops.conv(s.float([5, 3, 4, 4]), s.float([1, 3, 3, 3])), [2, 3], true);
+      return [
+        ops.neg(ops.permute(down, [1, 0])),
+        ops.neg(ops.reshape(lone, [5, 1, 1])),
+        ops.abs(ops.reshape(lone, [1, 1, 5])),
+        ops.sum(ops.conv(s.float([4, 3, 3, 3]), s.float([1, 3, 3, 3])), [0, 1, 3]),
+        ops.sum(ops.conv(s.float([4, 3, 3, 3]), s.float([12, 3, 3, 3])), [2, 3]),
+      ];
+    },
+  ],
+  [
+    'reductions of many elements to few, in two stages',
+    (s) => {
+      const x = ops.conv(s.float([3, 2, 122, 90]), s.float([12, 2, 1, 1]));
+      const flat = s.float([200_003], 0, 1);
+      return [
+        ops.sum(flat),
+        ops.sqrt(ops.sum(ops.mul(flat, flat))),
+        ops.amax(ops.flip(flat, 0)),
+        ops.add(ops.mean(x, [0, 2, 3], true), s.float([1, 12, 1, 1])),
+        ops.sum(ops.gt(s.float([3, 70_001]), 0), [1]),
+        ops.sum(ops.permute(s.float([180, 5, 300]), [2, 0, 1]), [0, 1]),
+        ops.amin(ops.slice(s.float([700, 301]), [1, 1], [698, 300], [1, 2])),
+      ];
+    },
+  ],
+  [
+    'what has no elements, and what is made of it',
+    (s) => {
+      const none = s.float([0, 3, 4, 4]);
+      const y = ops.relu(ops.conv(none, s.float([8, 3, 3, 3])));
+      const empty = s.parameter([0, 3]);
+      return {
+        roots: [
+          y,
+          ops.sum(y, [0, 2, 3]),
+          ops.prod(none, [0]),
+          ops.any(ops.gt(none, 0), [0]),
+          ops.matmul(s.float([4, 0]), s.float([0, 5])),
+          ops.concat([s.float([0, 3]), s.float([2, 3]), ops.slice(s.float([4, 3]), [2, 0], [2, 3])], 0),
+          ops.gather(s.float([4, 3]), 0, s.int([0, 3], 2)),
+          ops.scatterAdd(s.float([4, 3]), 0, s.int([0, 3], 2), s.float([0, 3])),
+        ],
+        assigns: [{ storage: empty, value: ops.add(ops.buffer(empty), 1) }],
+      };
+    },
+  ],
 ];
 
 describe('compiled graphs agree with the reference', () => {
