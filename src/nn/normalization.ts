@@ -65,7 +65,7 @@ abstract class StatisticsNorm extends Module {
 
   /** Normalises by the statistics over `axes`; `track` also takes them into the running ones. */
   protected byOwnStatistics(x: Tensor, axes: readonly number[], track: boolean): Tensor {
-    const { mean, variance } = moments(x, axes);
+    const { mean, variance } = moments(x, axes, track ? channels(this.running_mean!, x) : null);
     if (track) this.track(mean, variance, numel(axes.map((a) => x.shape[a])));
     return this.affine(x.sub(mean).mul(variance.add(this.eps).rsqrt()));
   }
@@ -392,14 +392,15 @@ function channels(values: Tensor, like: Tensor): Tensor {
 }
 
 /**
- * Mean and variance over `axes`, kept with size 1. The variance is taken about a constant c that happens to be the mean, E(x − c)² − (E x − c)²:
- * the second term is 0, and so is its gradient, but it makes the derivatives of every order right while the first term's gradient
- * reaches x directly. Backwards that saves one pass over x.
+ * Mean and variance over `axes`, kept with size 1. The variance is taken about a constant c: E(x − c)² − (E x − c)², which is the variance, with
+ * its derivatives of every order, for any c. With c = `pivot`, a guess at the mean (batch norm's running mean), one pass over x gives both; the
+ * nearer the guess, the fewer digits the subtraction costs (Chan, Golub, LeVeque 1983). Without one, c is the mean itself: two passes.
  */
-function moments(x: Tensor, axes: readonly number[]): { mean: Tensor; variance: Tensor } {
+function moments(x: Tensor, axes: readonly number[], pivot: Tensor | null = null): { mean: Tensor; variance: Tensor } {
   const mean = x.mean(axes, { keepDims: true });
-  const centre = mean.detach();
+  const centre = (pivot ?? mean).detach();
   const off = x.sub(centre);
   const drift = mean.sub(centre);
-  return { mean, variance: off.mul(off).mean(axes, { keepDims: true }).sub(drift.mul(drift)) };
+  const variance = off.mul(off).mean(axes, { keepDims: true }).sub(drift.mul(drift));
+  return { mean, variance: pivot === null ? variance : variance.clamp(0) }; // rounding may leave a constant channel below 0
 }
