@@ -7,6 +7,16 @@
 import type { Float, I32, Int, KernelBuilder, Ptr, Value, Var } from '../ir/index.js';
 import { affine } from '../ir/index.js';
 import {
+  clampable,
+  columnsInside,
+  inRuns,
+  type Looked,
+  type Scanned,
+  scanRuns,
+  type TapRow,
+  watchNaN,
+} from './pool-run.js';
+import {
   allTaps,
   combine,
   eachOf,
@@ -19,9 +29,6 @@ import {
   wide,
 } from './pool-shape.js';
 
-/** max: the maximum (−∞ of nothing). position: its place in the plane (−1). at: what `other` holds there (0). sum: of all taps. */
-export type Looked = 'max' | 'position' | 'at' | 'sum';
-
 export interface Scan {
   readonly window: PoolWindow;
   readonly planes: Planes;
@@ -29,20 +36,82 @@ export interface Scan {
   /** The plane looked through, and for 'at' the plane read. */
   readonly x: Ptr<'f32'>;
   readonly other: Ptr<'f32'> | null;
+  /** See `watchNaN`; for what needs an input without NaN to be fast. */
+  readonly watch: ((end: I32) => I32) | null;
+}
+
+/** A scan of the windows from row `firstRow` on. */
+export function newScan(k: KernelBuilder, s: Omit<Scan, 'watch'>, firstRow: I32): Scan {
+  const { window: w } = s;
+  if ((s.looked !== 'position' && s.looked !== 'at') || !inRuns(w)) return { ...s, watch: null };
+  const start = (o: I32, axis: number) => o.mul(w.stride[axis]).sub(w.padLo[axis]).max(k.i32(0));
+  // With depth, later windows may reach back to the first row of the first plane.
+  const row = w.out[0] === 1 ? start(firstRow, 1) : start(firstRow.div(w.out[1]), 0).mul(w.in[1]);
+  return { ...s, watch: watchNaN(k, s.planes, s.x, row.mul(w.in[2])) };
 }
 
 /** More taps than this are looped over. */
 const writtenTaps = 32;
 
-/** Scans the windows of one row of the output; `done` takes window `ow` and its values, one per vector of the block. */
-export function scanRow(
-  k: KernelBuilder,
-  s: Scan,
-  od: I32,
-  oh: I32,
-  done: (ow: I32, values: readonly Value[]) => void,
-): void {
+/** Scans the windows of one row of the output. */
+export function scanRow(k: KernelBuilder, s: Scan, od: I32, oh: I32, done: Scanned): void {
   const { window: w } = s;
+  if (!inRuns(w)) {
+    scanApart(k, s, od, oh, done);
+    return;
+  }
+  // Rows outside are left out, unless the nearest ones can stand for them.
+  const leftOut = [0, 1].filter((axis) => !neverClipped(w, axis) && (s.looked === 'sum' || !clampable(w, axis)));
+  const inside = [od, oh].map((o, axis) => tapsInside(k, w, axis, o));
+  const runs = (high: Range) => scanRuns(k, s, tapRows(k, s, od, oh, high), done);
+  const apart = () => scanApart(k, s, od, oh, done);
+  // Where one row of taps is missing, as in a padding of 1.
+  const but1 = w.kernel[1] - 1;
+  const otherwise = () => {
+    if (s.watch !== null || leftOut.length !== 1 || leftOut[0] === 0 || but1 === 0) apart();
+    else k.if(inside[1].count.eq(but1), () => runs({ from: inside[1].from, count: but1 }), apart);
+  };
+  let fast = s.watch?.(lastPixel(k, w, od, oh)) ?? k.i32(1);
+  for (const axis of leftOut) fast = inside[axis].count.eq(w.kernel[axis]).and(fast);
+  k.if(fast, () => runs({ from: 0, count: w.kernel[1] }), otherwise);
+}
+
+/** Behind the last pixel that windows of a row see. */
+function lastPixel(k: KernelBuilder, w: PoolWindow, od: I32, oh: I32): I32 {
+  const last = (o: I32, axis: number) =>
+    o
+      .mul(w.stride[axis])
+      .add((w.kernel[axis] - 1) * w.dilation[axis] - w.padLo[axis])
+      .min(k.i32(w.in[axis] - 1));
+  return last(od, 0).mul(w.in[1]).add(last(oh, 1)).add(1).mul(w.in[2]);
+}
+
+/** The rows of taps of a row of windows, those outside replaced by the nearest. */
+function tapRows(k: KernelBuilder, s: Scan, od: I32, oh: I32, high: Range): TapRow[] {
+  const { window: w, planes } = s;
+  const count = high.count as number;
+  const row = (td: number, t: number): TapRow => {
+    const th = typeof high.from === 'number' ? k.i32(high.from + t) : high.from.add(t);
+    const [d, h] = [
+      [od, k.i32(td)],
+      [oh, th],
+    ].map(([o, t], axis) => {
+      const at = o.mul(w.stride[axis]).add(t.mul(w.dilation[axis]).sub(w.padLo[axis]));
+      return neverClipped(w, axis) ? at : at.max(k.i32(0)).min(k.i32(w.in[axis] - 1));
+    });
+    const place = d.mul(w.in[1]).add(h).mul(w.in[2]);
+    const start = affine(place).times(planes.block);
+    return { place, x: s.x.at(start), other: s.other?.at(start) ?? null };
+  };
+  return Array.from({ length: w.kernel[0] * count }, (_, t) => row(Math.floor(t / count), t % count));
+}
+
+/** Scans the windows of a row one by one. */
+function scanApart(k: KernelBuilder, s: Scan, od: I32, oh: I32, each: Scanned): void {
+  const { window: w } = s;
+  const done = (ow: I32, values: readonly Value[]) => {
+    for (const [v, value] of values.entries()) each(ow, 0, v, value);
+  };
   const [kd, kh, kw] = w.kernel;
   const writtenRows = kd * kh * kw <= writtenTaps;
   const writtenColumns = kw <= writtenTaps / 2;
@@ -56,6 +125,11 @@ export function scanRow(
     ),
   );
 
+  if (inRuns(w)) {
+    // Seldom run, so short.
+    k.loop(w.out[2], (ow) => done(ow, scanWindow(k, s, origin, ow, [...partial, tapsInside(k, w, 2, ow)])));
+    return;
+  }
   const inside = columnsInside(w);
   const columns = (rows: readonly Range[]) => {
     const edge = (ow: I32) => done(ow, scanWindow(k, s, origin, ow, [...rows, tapsInside(k, w, 2, ow)]));
@@ -77,14 +151,6 @@ export function scanRow(
       () => columns(whole),
       () => columns(partial),
     );
-}
-
-/** Windows of a row all of whose columns lie inside. */
-function columnsInside(w: PoolWindow): { from: number; to: number } {
-  const span = (w.kernel[2] - 1) * w.dilation[2];
-  const from = Math.min(w.out[2], Math.ceil(w.padLo[2] / w.stride[2]));
-  const to = Math.floor((w.in[2] - 1 - span + w.padLo[2]) / w.stride[2]) + 1;
-  return { from, to: Math.max(from, Math.min(w.out[2], to)) };
 }
 
 /** A tap: `shift` pixels behind one at `place` that is inside the plane. Shifts are known now and go into the instructions. */

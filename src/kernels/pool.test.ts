@@ -67,9 +67,10 @@ function argmax(c: Case, x: Float32Array): Int32Array {
   return best;
 }
 
-/** Few different values, so that there are ties; NaN and infinities among them. */
-function ties(count: number, seed: number): Float32Array {
-  const values = [0, 1, 1, 2, 2, 3, -1, -2, 5, 5, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, Number.NaN, -0];
+/** Few different values, so that there are ties; infinities among them. */
+function ties(count: number, seed: number, withNaN: boolean): Float32Array {
+  const values = [0, 1, 1, 2, 2, 3, -1, -2, 5, 5, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, -0, -0];
+  if (withNaN) values.push(Number.NaN);
   return numbers(count, seed).map((v) => values[Math.floor(Math.abs(v) * values.length)]);
 }
 
@@ -87,9 +88,16 @@ const asFloats = (l: Lowering): Lowering => ({
   build: (k, epilogue) => l.build(k, { ...epilogue, emit: (_k, v, at) => epilogue.emit(k, (v as Int).toF(), at) }),
 });
 
+/** Kernels may go other ways where there is NaN, and from there on. */
 function check(c: Case, target: TargetInfo = wasmTarget): void {
+  const clean = ties(numel(c.x), 1, false);
+  checkOf(c, target, clean);
+  checkOf(c, target, ties(numel(c.x), 1, true));
+  checkOf(c, target, clean.with(Math.floor((clean.length * 5) / 8), Number.NaN));
+}
+
+function checkOf(c: Case, target: TargetInfo, x: Float32Array): void {
   const y = outShape(c);
-  const x = ties(numel(c.x), 1);
   const g = numbers(numel(c.x), 2);
   const dy = numbers(numel(y), 3);
   const best = argmax(c, x);
@@ -168,7 +176,7 @@ describe('pooling', () => {
     const channels = fc.constantFrom(1, 2, 3, 4, 7, 8, 9, 17);
     const axes = fc.oneof(fc.tuple(axis), fc.tuple(axis, axis), fc.tuple(axis, axis), fc.tuple(axis, axis, axis));
     const property = fc.property(fc.integer({ min: 1, max: 2 }), channels, axes, (n, c, a) => check(poolCase(n, c, a)));
-    fc.assert(property, { numRuns: 60, seed: 1 });
+    fc.assert(property, { numRuns: 40, seed: 1 });
   });
 
   test('the usual windows, whole and cut into row groups', () => {

@@ -9,10 +9,11 @@
 
 import type { Layout } from '../graph/layout.js';
 import type { Epilogue, Lowering, TargetInfo } from '../graph/op.js';
-import { affine, type I32, type Kernel, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
+import { type Affine, affine, type I32, type Kernel, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
 import type { Shape } from '../util/shape.js';
 import { collectRow } from './pool-collect.js';
-import { type Looked, scanRow } from './pool-scan.js';
+import type { Looked } from './pool-run.js';
+import { newScan, scanRow } from './pool-scan.js';
 import {
   blockedPlanes,
   type Deal,
@@ -103,7 +104,7 @@ function common(name: string, x: Shape, w: PoolWindow, planes: Planes, size: Tri
 }
 
 /** Hands vector `v` of a pixel's block to the epilogue. */
-type Emit = (pixel: I32, v: number, value: Value) => void;
+type Emit = (pixel: I32 | Affine, v: number, value: Value) => void;
 
 function emitTo(k: KernelBuilder, planes: Planes, epilogue: Epilogue, plane: I32): Emit {
   const [image, block] = [plane.div(planes.blocks), plane.rem(planes.blocks)];
@@ -127,19 +128,12 @@ function forwardKernel(
   epilogue.params(k);
   eachUnit(k, d, w.out[0] * w.out[1], (_task, plane, from, to) => {
     const emit = emitTo(k, planes, epilogue, plane);
-    const scan = {
-      window: w,
-      planes,
-      looked,
-      x: planeAt(x, planes, plane, w.in),
-      other: g === null ? null : planeAt(g, planes, plane, w.in),
-    };
+    const planeOf = (p: Ptr<'f32'>) => planeAt(p, planes, plane, w.in);
+    const scan = newScan(k, { window: w, planes, looked, x: planeOf(x), other: g === null ? null : planeOf(g) }, from);
     k.loop({ from, to }, (row) => {
       const [od, oh] = w.out[0] === 1 ? [k.i32(0), row] : [row.div(w.out[1]), row.rem(w.out[1])];
-      scanRow(k, scan, od, oh, (ow, values) => {
-        const pixel = row.mul(w.out[2]).add(ow);
-        for (const [v, value] of values.entries()) emit(pixel, v, value);
-      });
+      const line = row.mul(w.out[2]);
+      scanRow(k, scan, od, oh, (ow, shift, v, value) => emit(affine(line.add(ow)).plus(shift), v, value));
     });
   });
   return k.finish(`pool_${looked}_${epilogue.key}`);
@@ -162,24 +156,24 @@ function gradKernel(
     let firstWindow = k.i32(0);
     const positions = scratch?.at(affine(task).times(kept)) ?? null;
     if (positions !== null) {
-      const scan = { window: w, planes, looked: 'position' as const, x: planeAt(x!, planes, plane, w.in), other: null };
       const firstRow = d.groups > 1 ? windowsOver(k, w, 1, from).from : k.i32(0);
+      const looked = {
+        window: w,
+        planes,
+        looked: 'position' as const,
+        x: planeAt(x!, planes, plane, w.in),
+        other: null,
+      };
+      const scan = newScan(k, looked, firstRow);
       const last = d.groups > 1 ? windowsOver(k, w, 1, to.sub(1)) : null;
       const endRow = last === null ? k.i32(w.out[0] * w.out[1]) : last.from.add(last.count);
       firstWindow = firstRow.mul(w.out[2]);
       k.loop({ from: firstRow, to: endRow }, (row) => {
         const [od, oh] = w.out[0] === 1 ? [k.i32(0), row] : [row.div(w.out[1]), row.rem(w.out[1])];
         const line = row.sub(firstRow).mul(w.out[2]);
-        scanRow(k, scan, od, oh, (ow, values) => {
-          values.forEach((value, v) => {
-            k.store(
-              positions,
-              affine(line.add(ow))
-                .times(planes.block)
-                .plus(v * planes.width),
-              value,
-            );
-          });
+        scanRow(k, scan, od, oh, (ow, shift, v, value) => {
+          const at = affine(line.add(ow)).plus(shift).times(planes.block);
+          k.store(positions, at.plus(v * planes.width), value);
         });
       });
     }
