@@ -8,9 +8,9 @@ import type { Node } from '../graph/node.js';
 import * as elementwise from '../ops/elementwise.js';
 import * as ops from '../ops/indexing.js';
 import { expand, flip, reshape, slice as sliceOf } from '../ops/movement.js';
-import { axisOf } from '../ops/shape-error.js';
+import { axisOf, broadcast } from '../ops/shape-error.js';
 import { ConfigError, ShapeError } from '../util/errors.js';
-import { broadcastShapes, formatShape, numel, type Shape } from '../util/shape.js';
+import { formatShape, numel, type Shape } from '../util/shape.js';
 import type { ValuesAndIndices } from './reduce.js';
 import { asTensor, Tensor, type TensorLike } from './tensor.js';
 
@@ -243,7 +243,7 @@ function pick(op: string, n: Node, lists: readonly { axis: number; index: Node }
     );
   }
   const joined = n.shape.slice(first, first + lists.length);
-  const together = lists.reduce<Shape>((s, { index }) => broadcastShapes(op, s, index.shape), []);
+  const together = lists.reduce<Shape>((s, { index }) => broadcast(op, s, index.shape), []);
   let flat: Node | null = null;
   lists.forEach(({ index }, i) => {
     const scaled = flat === null ? index : elementwise.add(elementwise.mul(flat, joined[i]), index);
