@@ -20,55 +20,77 @@ function textOf(value: unknown): string {
  * Each value says what it is before it says itself, so rows of different data differ.
  */
 export class RowKey {
-  private readonly row: number[] = [];
+  private row = spare ?? new Float64Array(1024);
+  private length = 0;
+
+  constructor() {
+    spare = null;
+  }
 
   /** A whole number whose meaning follows from its place. */
   count(n: number): void {
-    this.row.push(n);
+    if (this.length === this.row.length) this.grow();
+    this.row[this.length++] = n;
   }
 
   /** Any plain data. */
   data(value: unknown): void {
-    const { row } = this;
     if (typeof value === 'number') {
-      row.push(Tag.number, value);
+      this.count(Tag.number);
+      this.count(value);
     } else if (typeof value === 'string') {
-      row.push(Tag.string, nameId(value));
+      this.count(Tag.string);
+      this.count(nameId(value));
     } else if (Array.isArray(value)) {
-      row.push(Tag.array, value.length);
+      this.count(Tag.array);
+      this.count(value.length);
       for (let i = 0; i < value.length; i++) this.data(value[i]);
     } else if (typeof value === 'object' && value !== null) {
       for (const name in value) {
-        row.push(Tag.field, nameId(name));
+        this.count(Tag.field);
+        this.count(nameId(name));
         this.data((value as Record<string, unknown>)[name]);
       }
-      row.push(Tag.end);
+      this.count(Tag.end);
     } else {
-      row.push(value === true ? Tag.true : value === false ? Tag.false : value === null ? Tag.null : Tag.undefined);
+      this.count(value === true ? Tag.true : value === false ? Tag.false : value === null ? Tag.null : Tag.undefined);
     }
   }
 
-  /** A number that stands for this row, the same whenever an equal row comes (as long as it is one of the last few hundred). */
+  /**
+   * A number that stands for this row, the same whenever an equal row comes (as long as it is one of the last few hundred).
+   * Ends the key: the next one writes into its memory.
+   */
   id(): number {
-    const { row } = this;
+    const row = this.row.subarray(0, this.length);
+    spare = this.row;
     let hash = row.length;
     for (let i = 0; i < row.length; i++) hash = Math.imul(hash ^ row[i], 0x01000193);
     const known = rows.get(hash)?.find((other) => sameRow(other.row, row));
     if (known !== undefined) return known.id;
     if (nextRow % mostRows === 0) rows.clear();
-    const made = { row, id: nextRow++ };
+    const made = { row: row.slice(), id: nextRow++ };
     rows.set(hash, [...(rows.get(hash) ?? []), made]);
     return made.id;
   }
+
+  private grow(): void {
+    const larger = new Float64Array(2 * this.row.length);
+    larger.set(this.row);
+    this.row = larger;
+  }
 }
+
+/** The memory of a key that has ended. */
+let spare: Float64Array | null = null;
 
 const Tag = { number: 0, string: 1, array: 2, field: 3, end: 4, true: 5, false: 6, null: 7, undefined: 8 } as const;
 
-const rows = new Map<number, { readonly row: readonly number[]; readonly id: number }[]>();
+const rows = new Map<number, { readonly row: Float64Array; readonly id: number }[]>();
 const mostRows = 512;
 let nextRow = 1;
 
-function sameRow(a: readonly number[], b: readonly number[]): boolean {
+function sameRow(a: Float64Array, b: Float64Array): boolean {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i])) return false;
   return true;

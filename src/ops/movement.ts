@@ -93,7 +93,8 @@ export const expandOp = defineOp<{ readonly shape: Shape }>('expand', {
     return { shape, dtype: x.dtype };
   },
   vjp: (dy, { inputs: [x], shape }) => {
-    const stretched = shape.flatMap((size, i) => (size !== x.shape[i] ? [i] : []));
+    const stretched: number[] = [];
+    for (let i = 0; i < shape.length; i++) if (shape[i] !== x.shape[i]) stretched.push(i);
     return [sum(dy, stretched, true)];
   },
   view: (input, { shape }) => ({
