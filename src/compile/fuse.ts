@@ -58,8 +58,8 @@ const mostInstructions = 600;
 const mostPointers = 64;
 
 export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
-  const results = [...graph.roots, ...graph.assigns.map((a) => a.value)];
-  const order = topological(results);
+  const results = new Set([...graph.roots, ...graph.assigns.map((a) => a.value)]);
+  const order = topological([...results]);
   const users = countUsers(order);
   const copied = new Set<Node>(); // movement nodes that must really move their elements
 
@@ -168,10 +168,7 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
   function finishes(node: Node, operands: ReadonlySet<Node>): boolean {
     return [...operands].some(
       (o) =>
-        lowerings.get(o)?.epilogue === true &&
-        users.get(o) === 1 &&
-        !results.includes(o) &&
-        sameShape(o.shape, node.shape),
+        lowerings.get(o)?.epilogue === true && users.get(o) === 1 && !results.has(o) && sameShape(o.shape, node.shape),
     );
   }
 
@@ -193,7 +190,16 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
     return group;
   };
   /** The stored nodes that computing `node` reads, found through inlined work. */
-  const operands = (node: Node): Node[] => {
+  const operands = (node: Node): readonly Node[] => {
+    let known = operandsOf.get(node);
+    if (known === undefined) {
+      known = findOperands(node);
+      operandsOf.set(node, known);
+    }
+    return known;
+  };
+  const operandsOf = new Map<Node, readonly Node[]>();
+  const findOperands = (node: Node): Node[] => {
     const found = new Set<Node>();
     const visit = (n: Node) => {
       if (uniform(n) !== null) return;
@@ -208,6 +214,10 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
     return [...found].filter((n) => uniform(n) === null);
   };
   const needs = (nodes: readonly Node[]) => new Set(nodes.flatMap((n) => (groupOf.has(n) ? [groupOf.get(n)!] : [])));
+  const readersOf = new Map<Node, Set<Group>>();
+  /** Groups that read one of these values, oldest first. */
+  const readers = (nodes: readonly Node[]): Group[] =>
+    [...new Set(nodes.flatMap((n) => [...(readersOf.get(n) ?? [])]))].sort((a, b) => a.index - b.index);
   const sizes = new Map<Group, { instructions: number; pointers: number }>();
   const sizeOf = (node: Node) => {
     const p = prices.get(node);
@@ -216,6 +226,11 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
   const attach = (group: Group, node: Node, deps: ReadonlySet<Group>) => {
     for (const d of deps) if (d !== group) group.after.add(d);
     groupOf.set(node, group);
+    for (const o of operands(node)) {
+      const readers = readersOf.get(o);
+      if (readers === undefined) readersOf.set(o, new Set([group]));
+      else readers.add(group);
+    }
     const [old, more] = [sizes.get(group), sizeOf(node)];
     sizes.set(group, {
       instructions: (old?.instructions ?? 0) + more.instructions,
@@ -239,7 +254,7 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
     if (isReduction(node)) {
       const space = node.inputs[0].shape;
       const axes = node.op.facts.reduction!.axes(node.attrs).join();
-      const twin = groups.find(
+      const twin = readers(reads).find(
         (g) =>
           g.kind === 'reduction' &&
           sameShape(g.anchors[0].inputs[0].shape, space) &&
@@ -275,8 +290,7 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
       ![...deps].some((d) => d !== g && waitsFor(d, g));
     const producers = [...deps].filter((g) => sameDomain(g, node)).sort((a, b) => b.index - a.index);
     for (const g of producers) if (fits(g)) return g;
-    for (let i = groups.length - 1; i >= 0; i--) {
-      const g = groups[i];
+    for (const g of readers(reads).reverse()) {
       if (g.kind !== 'pointwise' || deps.has(g) || !sameShape(g.domain, node.shape) || copied.has(g.roots[0])) continue;
       if (g.roots.some((r) => operands(r).some((o) => reads.includes(o) && sameShape(o.shape, node.shape))) && fits(g))
         return g;
