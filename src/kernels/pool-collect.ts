@@ -3,7 +3,7 @@
  * them for sums, for maxima of those whose maximum it is, known by its position. So every element is written once, by one task.
  */
 
-import { affine, type Float, type I32, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
+import { affine, type Float, type I32, type Int, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
 import {
   combine,
   eachOf,
@@ -25,11 +25,14 @@ export interface Collect {
   readonly firstWindow: I32;
 }
 
-/** Takes vector `v` of the block of pixel `iw` of the row. */
-export type Collected = (iw: I32, v: number, value: Value) => void;
+/** Takes vector `v` of the block of pixel `iw` + `shift` of the row. */
+export type Collected = (iw: I32, shift: number, v: number, value: Value) => void;
 
 /** Windows over an element along an axis, at most, to be written out. */
 const writtenWindows = 4;
+
+/** Pixels collected together, about. */
+const pixelsEach = 4;
 
 /** Collects the elements of one row of the input. */
 export function collectRow(k: KernelBuilder, c: Collect, id: I32, ih: I32, done: Collected): void {
@@ -42,7 +45,7 @@ export function collectRow(k: KernelBuilder, c: Collect, id: I32, ih: I32, done:
   const columns = (rows: readonly Range[]) => {
     const edge = (iw: I32) => {
       const sums = collectPixel(k, c, [id, ih, iw], row.add(iw), [...rows, windowsOver(k, w, 2, iw)]);
-      for (const [v, sum] of sums.entries()) done(iw, v, sum);
+      for (const [v, sum] of sums.entries()) done(iw, 0, v, sum);
     };
     if (inside === null || rows.some((r) => typeof r.count !== 'number')) {
       k.loop(w.in[2], edge);
@@ -51,7 +54,11 @@ export function collectRow(k: KernelBuilder, c: Collect, id: I32, ih: I32, done:
     const [stride, padLo] = [w.stride[2], w.padLo[2]];
     const lines = linesOf(k, c, rows[1]);
     k.loop({ from: 0, to: inside.from * stride - padLo }, edge);
-    k.loop({ from: inside.from, to: inside.to }, (last) => collectStride(k, c, lines, row, last, done));
+    const strides = Math.max(1, Math.floor(pixelsEach / stride));
+    const whole = inside.to - ((inside.to - inside.from) % strides);
+    const collect = (n: number) => (last: I32) => collectStrides(k, c, lines, row, last, n, done);
+    k.loop({ from: inside.from, to: whole, step: strides }, collect(strides));
+    k.loop({ from: whole, to: inside.to }, collect(1));
     k.loop({ from: inside.to * stride - padLo, to: w.in[2] }, edge);
   };
   // The windows of most rows are few, and written out.
@@ -86,13 +93,14 @@ function linesOf(k: KernelBuilder, c: Collect, rows: Range): Line[] {
   return lines;
 }
 
-/** Collects the pixels whose last window is `last`, one stride of them; all their windows are there. */
-function collectStride(
+/** Collects the pixels whose last window is `last` or one of the `strides` − 1 next, a stride of pixels each; all their windows are there. */
+function collectStrides(
   k: KernelBuilder,
   c: Collect,
   lines: readonly Line[],
   row: I32,
   last: I32,
+  strides: number,
   done: Collected,
 ): void {
   const { window: w, planes } = c;
@@ -105,7 +113,7 @@ function collectStride(
   for (let v = 0; v < block / width; v++) {
     // Neighbouring pixels share their windows.
     const windows = lines.map((line) =>
-      Array.from({ length: most }, (_, j) => {
+      Array.from({ length: most + strides - 1 }, (_, j) => {
         const at = affine(first)
           .times(block)
           .plus(j * block + v * width);
@@ -115,18 +123,24 @@ function collectStride(
         };
       }),
     );
-    for (let r = 0; r < stride; r++) {
-      const mine = place?.add(r) ?? null;
+    for (let i = 0; i < strides * stride; i++) {
+      const mine = place?.add(i) ?? null;
+      const after = Math.floor(i / stride) + most;
       let sum: Float | null = null;
       for (const line of windows) {
-        for (const { dy, position } of line.slice(most - windowsOfResidue(w, r))) {
-          const part = mine === null ? dy : k.select(position!.eq(mine), dy, 0);
+        for (const { dy, position } of line.slice(after - windowsOfResidue(w, i % stride), after)) {
+          const part = mine === null ? dy : keptWhere(k, position!.eq(mine), dy);
           sum = sum === null ? part : sum.add(part);
         }
       }
-      done(pixel.add(r), v, sum ?? k.f32(0, width));
+      done(pixel, i, v, sum ?? k.f32(0, width));
     }
   }
+}
+
+/** `x` where the condition holds, else 0. */
+function keptWhere(k: KernelBuilder, cond: Int, x: Float): Float {
+  return x.width === 1 ? k.select<Float>(cond, x, 0) : x.asI().and(cond).asF();
 }
 
 /** Windows over an inner input column whose distance from the start of its last window is `r`. */
@@ -176,7 +190,7 @@ function collectPixel(
                   .plus(v * width),
                 width,
               );
-              dy = k.select(position.eq(mine!), dy, 0);
+              dy = keptWhere(k, position.eq(mine!), dy);
             }
             sums[v].addTo(dy);
           }

@@ -182,7 +182,7 @@ function gradKernel(
     k.loop({ from, to }, (row) => {
       const [id, ih] = w.in[0] === 1 ? [k.i32(0), row] : [row.div(w.in[1]), row.rem(w.in[1])];
       const first = row.mul(w.in[2]);
-      collectRow(k, collect, id, ih, (iw, v, value) => emit(first.add(iw), v, value));
+      collectRow(k, collect, id, ih, (iw, shift, v, value) => emit(affine(first.add(iw)).plus(shift), v, value));
     });
   });
   return k.finish(`pool_grad_${sentTo}_${epilogue.key}`);
