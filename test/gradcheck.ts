@@ -4,7 +4,6 @@
  */
 
 import { expect } from 'vitest';
-import { ReferenceTarget } from '../src/ops/reference/index.js';
 import { gradient } from '../src/grad/reverse.js';
 import type { Node } from '../src/graph/node.js';
 import type { NdArray } from '../src/graph/op.js';
@@ -12,6 +11,7 @@ import { Storage } from '../src/graph/storage.js';
 import { verify } from '../src/graph/verify.js';
 import { add, mul } from '../src/ops/elementwise.js';
 import { sum } from '../src/ops/reduce.js';
+import { ReferenceTarget } from '../src/ops/reference/index.js';
 import { buffer, constant } from '../src/ops/source.js';
 import { allocate, type DType } from '../src/util/dtype.js';
 import { numel, type Shape } from '../src/util/shape.js';

@@ -1,10 +1,10 @@
 /** Leaves for tests of ops on the reference target, and what is asked about the nodes computed from them. */
 
 import { expect } from 'vitest';
-import { ReferenceTarget } from '../src/ops/reference/index.js';
 import type { Node } from '../src/graph/node.js';
 import type { NdArray } from '../src/graph/op.js';
 import { Storage } from '../src/graph/storage.js';
+import { ReferenceTarget } from '../src/ops/reference/index.js';
 import { buffer } from '../src/ops/source.js';
 import { numel, type Shape } from '../src/util/shape.js';
 import { gradcheck, randomNumbers } from './gradcheck.js';

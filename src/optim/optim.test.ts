@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { ReferenceTarget } from '../ops/reference/index.js';
 import { BatchNorm2d, Conv2d, Linear, Sequential } from '../nn/index.js';
+import { ReferenceTarget } from '../ops/reference/index.js';
 import { device, manualSeed, Parameter, randn, realize, setDevice, tensor } from '../tensor/index.js';
 import * as optim from './index.js';
 

@@ -1,10 +1,10 @@
 /** Realisation: what is computed when, what assignments mean in program order, what a stale value says, and that nothing leaks. */
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ReferenceTarget } from '../ops/reference/index.js';
 import type { Node } from '../graph/node.js';
 import type { Assignment } from '../graph/target.js';
 import { topological } from '../graph/traverse.js';
+import { ReferenceTarget } from '../ops/reference/index.js';
 import {
   assignOnlyIf,
   buffer,

@@ -6,9 +6,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { leafStorage } from '../../src/compile/trace.js';
-import { ReferenceTarget } from '../../src/ops/reference/index.js';
 import { print } from '../../src/graph/print.js';
 import { topological } from '../../src/graph/traverse.js';
+import { ReferenceTarget } from '../../src/ops/reference/index.js';
 import type { TypedArray } from '../../src/util/dtype.js';
 import { runCompiled } from '../run-compiled.js';
 import { buildGraph, type RandomGraph, type Recipe } from './random-graph.js';

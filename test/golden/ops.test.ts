@@ -2,7 +2,6 @@
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { ReferenceTarget } from '../../src/ops/reference/index.js';
 import { gradient } from '../../src/grad/reverse.js';
 import type { Node } from '../../src/graph/node.js';
 import { Storage } from '../../src/graph/storage.js';
@@ -17,6 +16,7 @@ import {
   maxPool,
   maxPoolIndices,
 } from '../../src/ops/pool.js';
+import { ReferenceTarget } from '../../src/ops/reference/index.js';
 import { buffer } from '../../src/ops/source.js';
 import { numel, type Shape } from '../../src/util/shape.js';
 import { algebra } from '../gradcheck.js';
