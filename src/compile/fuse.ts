@@ -262,7 +262,8 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
           sameShape(g.domain, node.shape) &&
           hasRoom(g, node) &&
           g.anchors.some((a) => operands(a).some((o) => reads.includes(o) && numel(o.shape) >= numel(space))) &&
-          ![...deps].some((d) => d === g || waitsFor(d, g)),
+          !deps.has(g) &&
+          !waitFor(deps, g),
       );
       const group = twin ?? open('reduction', [], node.shape, null);
       group.anchors.push(node);
@@ -287,7 +288,10 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
       hasRoom(g, node) &&
       canHost(g, node) &&
       reads.every((n) => groupOf.get(n) !== g || readsDirectly(node, n)) &&
-      ![...deps].some((d) => d !== g && waitsFor(d, g));
+      !waitFor(
+        [...deps].filter((d) => d !== g),
+        g,
+      );
     const producers = [...deps].filter((g) => sameDomain(g, node)).sort((a, b) => b.index - a.index);
     for (const g of producers) if (fits(g)) return g;
     for (const g of readers(reads).reverse()) {
@@ -372,10 +376,10 @@ export function isRow(shape: Shape): boolean {
   return shape.filter((n) => n !== 1).length <= 1;
 }
 
-/** Whether group `a` can only run after `b`. */
-export function waitsFor(a: Group, b: Group): boolean {
-  const seen = new Set<Group>([a]);
-  const stack = [a];
+/** Whether one of these groups can only run after `b`. */
+export function waitFor(groups: Iterable<Group>, b: Group): boolean {
+  const stack = [...groups];
+  const seen = new Set<Group>(stack);
   while (stack.length > 0) {
     for (const g of stack.pop()!.after) {
       if (g === b) return true;

@@ -22,6 +22,7 @@ import { type Accumulation, planReduction, pointwiseKernel, type ReductionStage 
 import { dtypeBytes } from '../util/dtype.js';
 import { invariant } from '../util/errors.js';
 import { contiguousStrides, numel, type Shape, sameShape } from '../util/shape.js';
+import { WeakValues } from '../util/weak-values.js';
 import { type Fusion, type Group, isIdentity } from './fuse.js';
 import { canonical, coordStrides, type LayoutPlan, mergeStrides, ownStrides, physicalStrides } from './layout.js';
 import { relayoutPieces } from './relayout.js';
@@ -55,9 +56,9 @@ interface Arg {
   writes: boolean;
 }
 
-const kernels = new Map<string, Kernel>();
+/** Kernels are pure functions of their key: building one twice would be a waste. One that no program uses any more may go. */
+const kernels = new WeakValues<Kernel>();
 
-/** Kernels are pure functions of their key: building one twice would be a waste. */
 function cached(key: string, build: () => Kernel): Kernel {
   let kernel = kernels.get(key);
   if (kernel === undefined) {

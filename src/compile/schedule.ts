@@ -5,7 +5,7 @@
  */
 
 import type { Node } from '../graph/node.js';
-import { type Fusion, type Group, isIdentity, waitsFor } from './fuse.js';
+import { type Fusion, type Group, isIdentity, waitFor } from './fuse.js';
 import type { StepGraph } from './simplify.js';
 
 export interface Schedule {
@@ -56,7 +56,7 @@ export function schedule(graph: StepGraph, fusion: Fusion): Schedule {
       !graph.roots.includes(value) &&
       !readLast.has(input) &&
       !scrambled.get(writer)?.has(input) &&
-      !others.some((g) => waitsFor(g, writer));
+      !waitFor(others, writer);
     if (!possible) {
       copies.push({ slot, value });
       continue;
