@@ -44,8 +44,8 @@ export function runCompiled(
   const step = compile(trace, target, (i) => resident(trace.storages[i]), 'test');
   const layouts = new Map<number, Layout>(step.resident.map((r) => [r.storage, r.layout]));
   const addresses: number[] = [];
-  const arena = lowGuardBytes;
-  let end = arena + roundUp(step.program.arenaBytes);
+  // The last storage ends where memory does, but for what kernels may read behind a value: more than that traps.
+  let end = lowGuardBytes + roundUp(step.program.arenaBytes);
   const packed = trace.storages.map((s, i) => {
     const layout = layouts.get(i);
     if (layout === undefined) return null;
@@ -54,7 +54,10 @@ export function runCompiled(
     end += roundUp(Math.max(data.byteLength, 1)) + guardBytes;
     return data;
   });
-  const memory = new WebAssembly.Memory({ initial: Math.ceil((end + 4096) / 65536) });
+  const pages = Math.ceil(end / 65536);
+  const memory = new WebAssembly.Memory({ initial: pages });
+  const arena = lowGuardBytes + pages * 65536 - end;
+  for (let i = 0; i < addresses.length; i++) addresses[i] += pages * 65536 - end;
   new Float32Array(memory.buffer).fill(Number.NaN);
   const bytes = (address: number, length: number) => new Uint8Array(memory.buffer, address, length);
   packed.forEach((data, i) => {

@@ -6,6 +6,7 @@
 import { type Layout, layoutKey, physicalShape, physicalSize, plain } from '../graph/layout.js';
 import type { Node } from '../graph/node.js';
 import type { Epilogue, TargetInfo } from '../graph/op.js';
+import type { View } from '../graph/view.js';
 import { type Affine, type I32, type Kernel, KernelBuilder, type Ptr, type Value } from '../ir/index.js';
 import {
   type Body,
@@ -97,16 +98,24 @@ export function lower(
     const own = placeIn(node, layouts.of(node));
     if (wanted === own || written.has(wanted) || numel(node.shape) === 0) return wanted;
     written.add(wanted);
-    launches.push(...convert(node.shape, node, own, wanted));
+    launches.push(...convert(node, own, wanted));
+    return wanted;
+  };
+  /** The value of a node that is a view, laid out by itself. */
+  const fetchView = (node: Node, view: View, layout: Layout): Place => {
+    const wanted = placeIn(node, layout);
+    if (written.has(wanted)) return wanted;
+    written.add(wanted);
+    launches.push(...convert(node, fetch(view.base, plain), wanted, view));
     return wanted;
   };
 
-  const convert = (shape: Shape, node: Node, from: Place, to: Place): PlannedLaunch[] =>
-    relayoutPieces(shape, from.layout, to.layout).map((piece) => {
+  const convert = (node: Node, from: Place, to: Place, moved?: View): PlannedLaunch[] =>
+    relayoutPieces(node.shape, from.layout, to.layout, moved?.strides).map((piece) => {
       const elem = elemOf(node.dtype);
       const body: Body = {
         steps: [{ kind: 'load', operand: 0 }],
-        operands: [{ elem, strides: piece.from, offset: piece.fromOffset }],
+        operands: [{ elem, strides: piece.from, offset: piece.fromOffset + (moved?.offset ?? 0) }],
         outputs: [{ step: 0, to: { elem, strides: piece.to, offset: piece.toOffset } }],
       };
       const name = `relayout_${piece.sizes.join('x')}`;
@@ -119,7 +128,7 @@ export function lower(
           { place: from, offsetBytes: 0, writes: false },
           { place: to, offsetBytes: 0, writes: true },
         ],
-        title: `relayout ${layoutKey(from.layout)} → ${layoutKey(to.layout)}`,
+        title: moved !== undefined ? node.op.name : `relayout ${layoutKey(from.layout)} → ${layoutKey(to.layout)}`,
         nodes: [node],
         macs: 0,
       };
@@ -150,12 +159,19 @@ export function lower(
       const base = view.base;
       // What lies in a layout of its own and is walked index by index is read as the group walks it, everything else row by row.
       const direct = isIdentity(view) && sameShape(base.shape, shape) && layouts.of(base).order.length > 0;
-      const place = fetch(base, direct ? layout : plain);
+      const place = direct
+        ? fetch(base, layout)
+        : overruns(view.strides, node.shape, shape, layout)
+          ? base === node
+            ? fetch(node, layout)
+            : fetchView(node, view, layout)
+          : fetch(base, plain);
       const strides = place.layout.order.length > 0 ? own(base, place.layout) : walk(view.strides, node.shape);
-      const key = `${base.id}|${layoutKey(place.layout)}|${view.offset}|${strides.join()}`;
+      const offset = place.node === base ? view.offset : 0;
+      const key = `${place.node!.id}|${layoutKey(place.layout)}|${offset}|${strides.join()}`;
       const known = loads.get(key);
       if (known !== undefined) return known;
-      operands.push({ elem: elemOf(base.dtype), strides, offset: view.offset });
+      operands.push({ elem: elemOf(base.dtype), strides, offset });
       args.push({ place, offsetBytes: 0, writes: false });
       const index = add({ kind: 'load', operand: operands.length - 1 });
       loads.set(key, index);
@@ -199,51 +215,25 @@ export function lower(
     return { body: { steps, operands, outputs }, args, results: computed };
   };
 
+  /** Movement that really moves its elements. */
+  const copy = (group: Group): void => {
+    const [node] = group.roots;
+    const view = node.op.facts.view!(fusion.source(node.inputs[0]), node);
+    invariant(view !== null, () => `${node.op.name}: neither a view nor a kernel`);
+    fetchView(node, view, layouts.of(node));
+  };
+
   const pointwise = (group: Group): PlannedLaunch => {
     const shape = group.domain;
     const layout = layouts.domain(group);
-    const copy = group.roots.length === 1 && group.roots[0].op.facts.view !== undefined;
     const sizes = physicalShape(shape, layout);
     const walk = (strides: readonly number[], s: Shape) => physicalStrides(align(strides, s, shape), layout);
     const own = () => ownStrides(shape, layout);
-    let made: { body: Body; args: Arg[] };
-    if (copy) {
-      const [node] = group.roots;
-      const view = node.op.facts.view!(fusion.source(node.inputs[0]), node);
-      invariant(view !== null, () => `${node.op.name}: neither a view nor a kernel`);
-      const from = uniform(view.base) === null ? fetch(view.base, plain) : null;
-      const to = placeIn(node, layouts.of(node));
-      written.add(to);
-      const elem = elemOf(node.dtype);
-      made = {
-        body: {
-          steps: [
-            from === null
-              ? { kind: 'constant', value: uniform(view.base)!, dtype: node.dtype }
-              : { kind: 'load', operand: 0 },
-          ],
-          operands: from === null ? [] : [{ elem, strides: walk(view.strides, shape), offset: view.offset }],
-          outputs: [{ step: 0, to: { elem, strides: own(), offset: 0 } }],
-        },
-        args: [
-          ...(from === null ? [] : [{ place: from, offsetBytes: 0, writes: false }]),
-          { place: to, offsetBytes: 0, writes: true },
-        ],
-      };
-    } else {
-      made = makeBody(group.roots, group.stores, new Set(group.roots), [], shape, layout, walk, own);
-    }
-    const name = `${copy ? 'copy' : short(bodyTitle(made.body)) || 'fill'}_${sizes.join('x')}`;
-    const kernel = cached(`${targetKey}|${name}|${bodyKey(made.body)}`, () =>
-      pointwiseKernel(builder(), name, sizes, made.body),
-    );
-    return {
-      kernel,
-      args: made.args,
-      title: copy ? group.roots[0].op.name : bodyTitle(made.body),
-      nodes: group.roots,
-      macs: 0,
-    };
+    const { body, args } = makeBody(group.roots, group.stores, new Set(group.roots), [], shape, layout, walk, own);
+    const title = bodyTitle(body);
+    const name = `${short(title) || 'fill'}_${sizes.join('x')}`;
+    const kernel = cached(`${targetKey}|${name}|${bodyKey(body)}`, () => pointwiseKernel(builder(), name, sizes, body));
+    return { kernel, args, title, nodes: group.roots, macs: 0 };
   };
 
   const reduction = (group: Group): PlannedLaunch[] => {
@@ -350,19 +340,9 @@ export function lower(
     const inputs = anchor.inputs.map((n, i): Arg => {
       const view = fusion.source(n);
       if (view.base === n) return { place: fetch(n, lowering.inputs[i]), offsetBytes: 0, writes: false };
-      const base = fetch(view.base, plain);
       const layout = canonical(n.shape, lowering.inputs[i]);
-      const offsetBytes = view.offset * dtypeBytes[n.dtype];
-      if (layout.order.length === 0) return { place: base, offsetBytes, writes: false };
-      // The same elements under another shape, in the layout the kernel wants.
-      const wanted = placeIn(n, layout);
-      if (!written.has(wanted)) {
-        written.add(wanted);
-        launches.push(
-          ...convert(n.shape, n, { ...base, layout: plain }, wanted).map((l) => retarget(l, base, offsetBytes)),
-        );
-      }
-      return { place: wanted, offsetBytes: 0, writes: false };
+      if (layout.order.length > 0) return { place: fetchView(n, view, layout), offsetBytes: 0, writes: false };
+      return { place: fetch(view.base, plain), offsetBytes: view.offset * dtypeBytes[n.dtype], writes: false };
     });
     const output = lowering.output;
     const physical = physicalShape(group.domain, output);
@@ -398,14 +378,11 @@ export function lower(
   for (const group of order) {
     // Conversions are pushed while a launch is prepared, so they come before it.
     if (group.kind === 'reduction') launches.push(...reduction(group));
+    else if (group.kind === 'pointwise' && group.roots[0].op.facts.view !== undefined) copy(group);
     else launches.push(group.kind === 'structured' ? structured(group) : pointwise(group));
   }
   for (const node of plainResults) fetch(node, plain);
   return { launches, place: (node, layout) => fetch(node, layout) };
-}
-
-function retarget(launch: PlannedLaunch, base: Place, offsetBytes: number): PlannedLaunch {
-  return { ...launch, args: [{ place: base, offsetBytes, writes: false }, launch.args[1]] };
 }
 
 function epilogueOf(body: Body): Epilogue {
@@ -441,6 +418,19 @@ function align(strides: readonly number[], from: Shape, to: Shape): number[] {
     out[i] = strides[j++];
   }
   return out;
+}
+
+/** A kernel may read this much behind a value. */
+const readAheadBytes = 60;
+
+/**
+ * Whether lanes past the end of a blocked axis would be read far outside an operand that is walked by strides. Conversions go element by
+ * element there.
+ */
+function overruns(strides: readonly number[], from: Shape, space: Shape, { blockAxis, block }: Layout): boolean {
+  if (blockAxis < 0 || !sameShape(from, space)) return false;
+  const spare = Math.ceil(space[blockAxis] / block) * block - space[blockAxis];
+  return spare * Math.abs(strides[blockAxis]) * 4 > readAheadBytes;
 }
 
 function short(title: string): string {

@@ -18,13 +18,18 @@ export interface Piece {
 
 /**
  * Index spaces that cover a change of layout: blocked axes are split into whole blocks and the rest, so that every piece is walked by strides.
- * Axes run in the order of the result.
+ * Axes run in the order of the result. What lies plain may be read through a view: by its strides.
  */
-export function relayoutPieces(shape: Shape, from: Layout, to: Layout): Piece[] {
+export function relayoutPieces(
+  shape: Shape,
+  from: Layout,
+  to: Layout,
+  viewStrides: readonly number[] = ownStrides(shape, from),
+): Piece[] {
   const axes = to.order.length > 0 ? to.order : shape.map((_, i) => i);
   let pieces: Piece[] = [{ sizes: [], from: [], to: [], fromOffset: 0, toOffset: 0 }];
-  const fromWalk = walkOf(shape, from);
-  const toWalk = walkOf(shape, to);
+  const fromWalk = walkOf(shape, from, viewStrides);
+  const toWalk = walkOf(shape, to, ownStrides(shape, to));
   const splits = new Set([from.blockAxis, to.blockAxis].filter((a) => a >= 0));
   invariant(
     from.blockAxis < 0 || to.blockAxis < 0 || from.blockAxis !== to.blockAxis || from.block === to.block,
@@ -77,8 +82,7 @@ interface Walk {
 }
 
 /** Strides of each logical axis in a layout; for the blocked axis of its blocks (outer) and inside them (inner). */
-function walkOf(shape: Shape, layout: Layout): Walk[] {
-  const own = ownStrides(shape, layout);
+function walkOf(shape: Shape, layout: Layout, own: readonly number[]): Walk[] {
   if (layout.order.length === 0) return own.map((s) => ({ outer: s, inner: s }));
   const out: Walk[] = shape.map(() => ({ outer: 0, inner: 0 }));
   layout.order.forEach((axis, d) => {

@@ -208,6 +208,19 @@ const cases: Case[] = [
     },
   ],
   [
+    'values read row by row by work in blocks, with lanes to spare past their end',
+    (s) => {
+      const x = ops.buffer(s.parameter([1, 9, 40, 33]));
+      const taps = s.float([9, 1, 3, 3]);
+      return [
+        ops.conv(ops.clamp(x, { min: -1, max: 1 }), taps, { groups: 9 }),
+        ops.conv(ops.neg(ops.flip(x, [1, 3])), taps, { groups: 9 }),
+        ops.conv(ops.flip(x, [1]), taps, { groups: 9 }),
+        ops.add(ops.conv(x, taps, { groups: 9, padding: 1 }), ops.flip(x, [2])),
+      ];
+    },
+  ],
+  [
     'reductions of many elements to few, in two stages',
     (s) => {
       const x = ops.conv(s.float([3, 2, 122, 90]), s.float([12, 2, 1, 1]));
