@@ -145,13 +145,13 @@ function hoist(
   load: (i: number) => Value,
 ): StepValues {
   const known: StepValues = [];
-  body.steps.forEach((s, i) => {
+  for (const s of body.steps) {
     const constant =
       s.kind === 'constant' ||
       (s.kind === 'load' && fixed[s.operand]) ||
       (s.kind === 'apply' && s.args.every((a) => known[a] !== null));
     known.push(constant ? evaluateStep(k, s, width, load, [], known as Value[]) : null);
-  });
+  }
   return known;
 }
 
