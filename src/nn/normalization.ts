@@ -65,9 +65,13 @@ abstract class StatisticsNorm extends Module {
 
   /** Normalises by the statistics over `axes`; `track` also takes them into the running ones. */
   protected byOwnStatistics(x: Tensor, axes: readonly number[], track: boolean): Tensor {
-    const { mean, variance } = moments(x, axes, track ? channels(this.running_mean!, x) : null);
+    const { mean, variance, off, drift } = moments(x, axes, track ? channels(this.running_mean!, x) : null);
     if (track) this.track(mean, variance, numel(axes.map((a) => x.shape[a])));
-    return this.affine(x.sub(mean).mul(variance.add(this.eps).rsqrt()));
+    // off · scale + shift: backwards, two sums over x (Σ dy and Σ dy · off) serve every gradient; the rest is one number a channel.
+    const inverse = variance.add(this.eps).rsqrt();
+    const scale = this.weight === null ? inverse : inverse.mul(channels(this.weight, x));
+    const shift = drift.mul(scale).neg();
+    return off.mul(scale).add(this.bias === null ? shift : shift.add(channels(this.bias, x)));
   }
 
   /** One multiplication and one addition, with everything else folded into their operands. */
@@ -76,11 +80,6 @@ abstract class StatisticsNorm extends Module {
     const scale = this.weight === null ? inverse : inverse.mul(this.weight);
     const shift = this.running_mean!.mul(scale).neg();
     return x.mul(channels(scale, x)).add(channels(this.bias === null ? shift : shift.add(this.bias), x));
-  }
-
-  private affine(y: Tensor): Tensor {
-    const scaled = this.weight === null ? y : y.mul(channels(this.weight, y));
-    return this.bias === null ? scaled : scaled.add(channels(this.bias, y));
   }
 
   /** How much of the running statistics a batch replaces; counts the batch. */
@@ -396,11 +395,21 @@ function channels(values: Tensor, like: Tensor): Tensor {
  * its derivatives of every order, for any c. With c = `pivot`, a guess at the mean (batch norm's running mean), one pass over x gives both; the
  * nearer the guess, the fewer digits the subtraction costs (Chan, Golub, LeVeque 1983). Without one, c is the mean itself: two passes.
  */
-function moments(x: Tensor, axes: readonly number[], pivot: Tensor | null = null): { mean: Tensor; variance: Tensor } {
+function moments(x: Tensor, axes: readonly number[], pivot: Tensor | null = null): Moments {
   const mean = x.mean(axes, { keepDims: true });
   const centre = (pivot ?? mean).detach();
   const off = x.sub(centre);
   const drift = mean.sub(centre);
   const variance = off.mul(off).mean(axes, { keepDims: true }).sub(drift.mul(drift));
-  return { mean, variance: pivot === null ? variance : variance.clamp(0) }; // rounding may leave a constant channel below 0
+  // Rounding may leave a constant channel below 0.
+  return { mean, variance: pivot === null ? variance : variance.clamp(0), off, drift };
+}
+
+interface Moments {
+  readonly mean: Tensor;
+  readonly variance: Tensor;
+  /** x − c. */
+  readonly off: Tensor;
+  /** mean − c. */
+  readonly drift: Tensor;
 }
