@@ -6,7 +6,6 @@
  * produces one of its operands, else a group that walks the same operands, else starts a group. A join must not make groups wait for each other.
  */
 
-import type { Layout } from '../graph/layout.js';
 import type { Node } from '../graph/node.js';
 import type { Lowering, TargetInfo } from '../graph/op.js';
 import { topological } from '../graph/traverse.js';
@@ -413,11 +412,7 @@ function instructionCount(node: Node): number {
     });
     node.op.facts.pointwise!(k, args, node.attrs);
   });
-  const count = Math.max(1, k.finish('count').exprCount - 4 * args(node));
+  const count = Math.max(1, k.finish('count').exprCount - 4 * node.inputs.length);
   counts.set(node.op, count);
   return count;
 }
-
-const args = (node: Node): number => node.inputs.length;
-
-export type { Layout };

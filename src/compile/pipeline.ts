@@ -14,7 +14,7 @@ import type { Arg, Program } from '../ir/index.js';
 import { elemOf } from '../kernels/fused.js';
 import { dtypeBytes } from '../util/dtype.js';
 import { numel } from '../util/shape.js';
-import { fuse, type Group } from './fuse.js';
+import { fuse } from './fuse.js';
 import { chooseLayouts } from './layout.js';
 import { type Lowered, lower, type Place, type PlannedLaunch } from './lower.js';
 import { type Lifetime, planMemory } from './memory.js';
@@ -176,5 +176,3 @@ function copyAssigned(
   }
   return finals;
 }
-
-export type { Group };

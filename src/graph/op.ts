@@ -4,7 +4,7 @@
  */
 
 import type { Affine, I32, Kernel, KernelBuilder, Ptr, Value } from '../ir/index.js';
-import type { DType, TypedArray } from '../util/dtype.js';
+import type { DType } from '../util/dtype.js';
 import type { Shape } from '../util/shape.js';
 import type { Layout } from './layout.js';
 import { Node } from './node.js';
@@ -131,5 +131,3 @@ export function record<A>(op: Op<A>, inputs: readonly Node[], attrs: A): Node<A>
   const out = op.facts.infer(inputs, attrs);
   return new Node(op, inputs, attrs, out.shape, out.dtype);
 }
-
-export type { TypedArray };
