@@ -26,7 +26,8 @@ export function isLeaf(expr: Expr): boolean {
   }
 }
 
-export function analyse(kernel: Kernel): Analysis {
+/** Without `prefetches`, for targets that do without them, what only they need has no uses. */
+export function analyse(kernel: Kernel, { prefetches = true } = {}): Analysis {
   const n = kernel.exprCount;
   const uses = new Uint32Array(n);
   const inline = new Uint8Array(n);
@@ -95,6 +96,9 @@ export function analyse(kernel: Kernel): Analysis {
           use(stmt.value, i);
           use(stmt.address, i);
           store = i;
+          break;
+        case 'prefetch':
+          if (prefetches) use(stmt.address, i);
           break;
         case 'loop':
         case 'if': {

@@ -6,6 +6,7 @@
 import { invariant } from '../util/errors.js';
 import { fold } from './fold.js';
 import {
+  type CacheLevel,
   type ElemType,
   type Expr,
   isFloat,
@@ -134,6 +135,12 @@ export class KernelBuilder implements Emitter {
       () => `store: ${p.name} holds ${p.elem}, the value is of type ${v.expr.type}`,
     );
     this.push({ kind: 'store', elem: p.elem, address: q.base(), offset: q.offsetBytes, value: v.expr });
+  }
+
+  /** Asks for the line of an element that will be needed soon. Nothing is read: the place may lie outside, targets may ignore it. */
+  prefetch(p: Ptr, offset: Index, level: CacheLevel = 0): void {
+    const q = p.at(offset);
+    this.push({ kind: 'prefetch', address: q.base(), offset: q.offsetBytes, level });
   }
 
   // ── control ──

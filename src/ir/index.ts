@@ -5,6 +5,7 @@ export { type Bound, interpret } from './interpret.js';
 export { print } from './print.js';
 export type { Arg, Launch, Program } from './program.js';
 export {
+  type CacheLevel,
   ELEM_BYTES,
   type ElemType,
   type Expr,
@@ -17,6 +18,7 @@ export {
   type LoopStmt,
   OPS,
   type Op,
+  type PrefetchStmt,
   type Stmt,
   type StoreStmt,
   type Type,

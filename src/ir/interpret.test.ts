@@ -46,6 +46,11 @@ describe('accesses', () => {
     expect(() => interpret(copy, memory, [-4, 64], 0, 1)).toThrow(InvariantError);
   });
 
+  test('are not what a prefetch does', () => {
+    const far = kernel('f32', (k, p, _, task) => k.prefetch(p, task.add(1 << 20)));
+    expect(() => interpret(far, memory, [0, 64], 0, 2)).not.toThrow();
+  });
+
   test('through a pointer that walks are held to where it started', () => {
     const walk = kernel('i32', (k, p) => {
       const v = k.ptrVar(p);

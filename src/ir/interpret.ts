@@ -72,6 +72,8 @@ export function interpret(
           else for (const [i, x] of lanesIn(value).entries()) write(at, i, stmt.elem, x);
           break;
         }
+        case 'prefetch':
+          break;
         case 'loop': {
           const to = number(stmt.to);
           for (let i = number(stmt.from); i < to; i += stmt.step) {

@@ -14,6 +14,7 @@ test('a kernel prints as one reads it, and the same each time', () => {
       k.loop(9, (i) => {
         const xi = k.broadcast(x, i);
         for (const [j, v] of acc.entries()) v.fma(xi, k.load(p, 8 * j));
+        k.prefetch(p, 64, 1);
         p.advance(16);
       });
       const out = y.at(task.mul(16));
@@ -37,6 +38,7 @@ test('a kernel prints as one reads it, and the same each time', () => {
           %0: vf = broadcast f32 [x + (i1 * 4)]
           v0 = fma(v0, %0, load f32 [v2])
           v1 = fma(v1, %0, load f32 [v2 + 32])
+          prefetch1 [v2 + 256]
           v2 = v2 + 64
         }
         %1: ptr = y + (i0 * 64)

@@ -57,6 +57,9 @@ export function print(kernel: Kernel): string {
         case 'store':
           lines.push(`${indent}${stmt.elem} [${address(stmt.address, stmt.offset)}] = ${outer(stmt.value)}`);
           break;
+        case 'prefetch':
+          lines.push(`${indent}prefetch${stmt.level} [${address(stmt.address, stmt.offset)}]`);
+          break;
         case 'loop': {
           const name = `i${loops++}`;
           names.set(stmt.index.id, name);

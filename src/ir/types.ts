@@ -115,6 +115,7 @@ export type Stmt =
   | { readonly kind: 'var'; readonly variable: Variable; readonly init: Expr }
   | { readonly kind: 'set'; readonly variable: Variable; readonly value: Expr }
   | StoreStmt
+  | PrefetchStmt
   | LoopStmt
   | IfStmt;
 
@@ -125,6 +126,17 @@ export interface StoreStmt {
   readonly offset: number; // bytes
   readonly value: Expr; // for u8: the low byte of each lane
 }
+
+/** A hint to fetch the line of an address, which need not be the kernel's, into the cache of `level` and those below it. */
+export interface PrefetchStmt {
+  readonly kind: 'prefetch';
+  readonly address: Expr;
+  readonly offset: number; // bytes
+  readonly level: CacheLevel;
+}
+
+/** The nearest cache is 0. */
+export type CacheLevel = 0 | 1 | 2;
 
 /** `index` runs from `from` while it is below `to`. The bounds are read once, before the first turn. */
 export interface LoopStmt {

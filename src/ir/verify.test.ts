@@ -108,6 +108,17 @@ describe('the verifier finds', () => {
     expect(fault({ kind: 'if', cond: constant(0, 'f32'), body: [], otherwise: [] })).toBe('if: the condition is f32');
   });
 
+  test('prefetches of what is no address, into caches that do not exist', () => {
+    const prefetch = (rest: Partial<Extract<Stmt, { kind: 'prefetch' }>>): Stmt => {
+      return { kind: 'prefetch', address: param(), offset: 1 << 20, level: 1, ...rest };
+    };
+    expect(fault(prefetch({}))).toBeNull();
+    expect(fault(prefetch({ address: constant(0) }))).toBe('prefetch: the address is i32');
+    expect(fault(prefetch({ address: param(3) }))).toBe('prefetch: parameter 3 does not exist');
+    expect(fault(prefetch({ offset: 0.5 }))).toBe('prefetch: offset 0.5');
+    expect(fault(prefetch({ level: 3 as 2 }))).toBe('prefetch: level 3');
+  });
+
   test('task loops missing, twice, or within another block', () => {
     expect(findFault(kernel([]))).toBe('it has 0 task loops, must have one');
     expect(findFault(kernel([tasks([]), tasks([])]))).toBe('it has 2 task loops, must have one');

@@ -98,6 +98,13 @@ export function findFault(kernel: Kernel): string | null {
         }
         return Number.isInteger(stmt.offset) ? null : `store: offset ${stmt.offset}`;
       }
+      case 'prefetch': {
+        const wrong = operand(stmt.address);
+        if (wrong !== null) return `prefetch: ${wrong}`;
+        if (stmt.address.type !== 'ptr') return `prefetch: the address is ${stmt.address.type}`;
+        if (!inRange(stmt.level, 3)) return `prefetch: level ${stmt.level}`;
+        return Number.isInteger(stmt.offset) ? null : `prefetch: offset ${stmt.offset}`;
+      }
       case 'loop': {
         const { index, from, to, step } = stmt;
         const wrong = bound(from, depth) ?? bound(to, depth);

@@ -4,7 +4,7 @@ import { emitKernel } from './kernel.js';
 import { emitModule, type WasmFeatures } from './module.js';
 
 export { MAX_PAGES, type WasmFeatures } from './module.js';
-export { type AssembledProgram, assembleProgram, CONTROL, controlBytes } from './program.js';
+export { type AssembledProgram, type AssembleOptions, assembleProgram, CONTROL, controlBytes } from './program.js';
 
 /** A module that exports `kernel(param addresses…, begin, end)` and imports `env.memory`. */
 export function assembleKernel(kernel: Kernel, features: WasmFeatures): Uint8Array<ArrayBuffer> {

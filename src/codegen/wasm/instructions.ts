@@ -23,6 +23,7 @@ export const f32Load = 0x2a;
 export const i32Load8U = 0x2d;
 export const i32Store = 0x36;
 export const f32Store = 0x38;
+export const f64Store = 0x39;
 export const i32Store8 = 0x3a;
 export const i32Const = 0x41;
 export const i64Const = 0x42;

@@ -15,6 +15,7 @@ import {
   runWasm,
 } from '../../../test/kernel-fuzz.js';
 import { type ElemType, type Float, type Int, type Kernel, KernelBuilder, print, type Value } from '../../ir/index.js';
+import { assembleKernel } from './index.js';
 
 setFlagsFromString('--experimental-wasm-relaxed-simd'); // Node 20 has it behind a switch
 
@@ -201,6 +202,27 @@ test('a load keeps its place before a store', () => {
   });
   const memory = new Uint8Array(Int32Array.of(5, 0).buffer);
   expect(new Int32Array(runWasm(k.finish('order'), memory, [0]).buffer)).toEqual(Int32Array.of(99, 5));
+});
+
+test('prefetches leave no trace, nor does the arithmetic of their addresses', () => {
+  const make = (prefetch: boolean): Kernel => {
+    const k = new KernelBuilder({ lanes: 4 });
+    const p = k.param('p', 'f32');
+    k.tasks(2, (task) => {
+      const at = p.at(task.mul(64));
+      const sums = Array.from({ length: 6 }, () => k.zero());
+      k.loop(9, (i) => {
+        for (const [j, sum] of sums.entries()) {
+          sum.fma(k.load(at, i.mul(4)), k.load(at, 4 * j));
+          if (prefetch) k.prefetch(at, i.mul(28).add(j));
+        }
+      });
+      for (const [j, sum] of sums.entries()) k.store(at, 4 * j, sum.value);
+    });
+    return k.finish('fetching');
+  };
+  const features = { relaxedSimd: false, threads: false };
+  expect(assembleKernel(make(true), features)).toEqual(assembleKernel(make(false), features));
 });
 
 test('only tasks begin … end are done', () => {

@@ -55,7 +55,7 @@ class KernelEmitter {
     private readonly kernel: Kernel,
     private readonly relaxedSimd: boolean,
   ) {
-    const { uses, inline }: Analysis = analyse(kernel);
+    const { uses, inline }: Analysis = analyse(kernel, { prefetches: false });
     this.left = uses;
     this.order = readingOrder(kernel);
     this.inline = inline;
@@ -131,6 +131,8 @@ class KernelEmitter {
       case 'store':
         this.store(stmt.address, stmt.offset, stmt.elem, stmt.value);
         return;
+      case 'prefetch':
+        return; // WebAssembly has none
       case 'loop':
         this.loop(stmt);
         return;

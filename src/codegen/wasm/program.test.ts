@@ -43,12 +43,15 @@ const TASKS = 100;
 function relay(): Program {
   const [there, sum] = [mirror(TASKS), total(TASKS)];
   const [a, b]: Arg[] = [{ arena: 0 }, { arena: 4 * TASKS }];
+  const twice = { kernel: sum, args: [a] }; // one object in two places
+  const onward = { kernel: there, args: [a, b] };
+  const back = { kernel: there, args: [b, a] };
   return {
     name: 'relay',
     launches: [
-      ...Array.from({ length: 20 }, (_, i) => ({ kernel: there, args: i % 2 === 0 ? [a, b] : [b, a] })),
-      { kernel: sum, args: [a] },
-      { kernel: sum, args: [a] },
+      ...Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? onward : back)),
+      twice,
+      twice,
       { kernel: mirror(0), args: [a, b] },
       { kernel: there, args: [a, { slot: 1, offset: 8 }] },
     ],
@@ -122,6 +125,34 @@ describe('a program gives the same result', () => {
       });
       expect([arrived, sleepers]).toEqual([0, 0]);
     }
+  });
+});
+
+describe('a profiled program', () => {
+  const profiled = { profile: true };
+  /** The relay with its launches timed by a clock that counts how often it was asked. */
+  const runTimed = (threads: boolean): { times: Float64Array; values: Int32Array } => {
+    const memory = memoryFor(threads);
+    const program = assembleProgram(relay(), { relaxedSimd: false, threads }, profiled);
+    let asked = 0;
+    const env = { memory, clock: () => ++asked };
+    const run = new WebAssembly.Instance(new WebAssembly.Module(program.bytes), { env }).exports.run as Run;
+    expect(run(0, 1, SLOTS, CONTROL_BLOCK)).toBe(0);
+    const times = new Float64Array(memory.buffer, CONTROL_BLOCK + program.control.timesOffset!, 25).slice();
+    return { times, values: new Int32Array(memory.buffer, 8200, TASKS).slice() };
+  };
+
+  test.each([false, true])('notes the time at the start and after each launch (shared memory: %s)', (threads) => {
+    const { times, values } = runTimed(threads);
+    expect(values).toEqual(relayOracle());
+    const idle = 23; // counted from 1: the launch without tasks
+    expect([...times]).toEqual([...Array.from({ length: idle }, (_, i) => i + 1), 0, idle + 1]);
+  });
+
+  test('keeps its times inside the control block, on whole words of eight bytes', () => {
+    const { control } = assembleProgram(relay(), { relaxedSimd: false, threads: true }, profiled);
+    expect(control.timesOffset! % 8).toBe(0);
+    expect(control.bytes).toBe(control.timesOffset! + 8 * 25);
   });
 });
 

@@ -27,13 +27,27 @@ export const CONTROL = {
 
 export const controlBytes = (program: Program): number => CONTROL.counters + 4 * program.launches.length;
 
+/** One number of eight bytes at the start and one after each launch. */
+const timesOffset = (program: Program): number => Math.ceil(controlBytes(program) / 8) * 8;
+
 /** A module, and what a launcher must know of it. */
 export interface AssembledProgram {
   readonly name: string;
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly slots: number;
   readonly arenaBytes: number;
-  readonly control: { readonly bytes: number; readonly abortOffset: number; readonly generationOffset: number };
+  readonly control: {
+    readonly bytes: number;
+    readonly abortOffset: number;
+    readonly generationOffset: number;
+    /** Of a program assembled to be profiled: where thread 0 writes the time at the start and after each launch. */
+    readonly timesOffset?: number;
+  };
+}
+
+export interface AssembleOptions {
+  /** Each launch gets a barrier of its own, and `env.clock` () → f64 is read at the start and after each. */
+  readonly profile?: boolean;
 }
 
 /** Chunks per thread and launch, at least: enough that a thread held up leaves work to the others, few enough to cost nothing. */
@@ -43,29 +57,41 @@ const SPINS = 10_000;
 /** A sleeper looks at the abort word now and then even if nobody wakes it. */
 const NAP_NS = 20_000_000;
 
-export function assembleProgram(program: Program, features: WasmFeatures): AssembledProgram {
+export function assembleProgram(
+  program: Program,
+  features: WasmFeatures,
+  { profile = false }: AssembleOptions = {},
+): AssembledProgram {
   checkProgram(program);
   const functions: WasmFunction[] = [];
+  const imported = profile ? 1 : 0; // imported functions are counted first
   const kernels = new Map<Kernel, number>(); // → function
   for (const { kernel } of program.launches) {
     if (kernels.has(kernel)) continue;
-    kernels.set(kernel, functions.length);
+    kernels.set(kernel, imported + functions.length);
     functions.push({ params: kernel.params.length + 2, results: 0, body: emitKernel(kernel, features) });
   }
-  const barrier = features.threads ? functions.push({ params: 2, results: 1, body: emitBarrier() }) - 1 : -1;
-  functions.push({ params: 4, results: 1, body: emitRun(program, kernels, barrier), exportAs: 'run' });
+  const barrier = features.threads
+    ? imported + functions.push({ params: 2, results: 1, body: emitBarrier() }) - 1
+    : NO_BARRIER;
+  functions.push({ params: 4, results: 1, body: emitRun(program, kernels, barrier, profile), exportAs: 'run' });
+  const times = profile ? timesOffset(program) : undefined;
   return {
     name: program.name,
-    bytes: emitModule(functions, features),
+    bytes: emitModule(functions, features, { clock: profile }),
     slots: program.slots,
     arenaBytes: program.arenaBytes,
     control: {
-      bytes: controlBytes(program),
+      bytes: times === undefined ? controlBytes(program) : times + 8 * (program.launches.length + 1),
       abortOffset: CONTROL.abort,
       generationOffset: CONTROL.generation,
+      timesOffset: times,
     },
   };
 }
+
+const NO_BARRIER = -1;
+const CLOCK = 0;
 
 function checkProgram({ name, launches, slots, arenaBytes }: Program): void {
   for (const [i, { kernel, args }] of launches.entries()) {
@@ -81,6 +107,10 @@ function checkProgram({ name, launches, slots, arenaBytes }: Program): void {
   }
 }
 
+interface IndexedLaunch extends Launch {
+  readonly index: number; // in the program
+}
+
 // Parameters and locals of `run`.
 const THREAD = 0;
 const THREADS = 1;
@@ -92,10 +122,16 @@ const BEGIN = 6;
 const END = 7;
 const ARGS = 8;
 
-function emitRun(program: Program, kernels: ReadonlyMap<Kernel, number>, barrier: number): Uint8Array {
+function emitRun(
+  program: Program,
+  kernels: ReadonlyMap<Kernel, number>,
+  barrier: number,
+  profile: boolean,
+): Uint8Array {
   const w = new Code();
-  const launches = program.launches.filter(({ kernel }) => kernel.tasks > 0);
-  const counterOf = new Map(program.launches.map((launch, i) => [launch, CONTROL.counters + 4 * i]));
+  const launches = program.launches
+    .map((launch, index): IndexedLaunch => ({ ...launch, index }))
+    .filter(({ kernel }) => kernel.tasks > 0);
   const argCount = launches.reduce((most, { args }) => Math.max(most, args.length), 0);
 
   w.u32(1); // one run of locals
@@ -105,15 +141,34 @@ function emitRun(program: Program, kernels: ReadonlyMap<Kernel, number>, barrier
   w.memory(WASM.i32Load, 0);
   w.set(ARENA);
 
+  /** Thread 0 notes the time at which launch `done` was over (0: the start). A launch without tasks leaves its word 0. */
+  const note = (done: number): void => {
+    if (!profile) return;
+    w.get(CONTROL_BLOCK);
+    w.call(CLOCK);
+    w.u8(WASM.f64Store);
+    w.u32(3);
+    w.u32(timesOffset(program) + 8 * done);
+  };
+  const ofThread0 = (body: () => void): void => {
+    w.get(THREAD);
+    w.u8(WASM.i32Eqz);
+    w.open(WASM.if);
+    body();
+    w.u8(WASM.end);
+  };
+  if (profile) ofThread0(() => note(0));
+
   const alone = (): void => {
-    for (const { kernel, args } of launches) {
+    for (const { kernel, args, index } of launches) {
       for (const arg of args) pushArg(w, arg);
       w.i32(0);
       w.i32(kernel.tasks);
       w.call(kernels.get(kernel)!);
+      note(index + 1);
     }
   };
-  if (barrier < 0) {
+  if (barrier === NO_BARRIER) {
     alone();
   } else {
     w.get(THREADS);
@@ -122,21 +177,19 @@ function emitRun(program: Program, kernels: ReadonlyMap<Kernel, number>, barrier
     w.open(WASM.if);
     alone();
     w.u8(WASM.else);
-    for (const group of groups(launches)) {
+    for (const group of profile ? launches.map((launch) => [launch]) : groups(launches)) {
       const single = group[0].kernel.tasks === 1;
       if (single) {
-        w.get(THREAD);
-        w.u8(WASM.i32Eqz);
-        w.open(WASM.if);
-        for (const { kernel, args } of group) {
-          for (const arg of args) pushArg(w, arg);
-          w.i32(0);
-          w.i32(1);
-          w.call(kernels.get(kernel)!);
-        }
-        w.u8(WASM.end);
+        ofThread0(() => {
+          for (const { kernel, args } of group) {
+            for (const arg of args) pushArg(w, arg);
+            w.i32(0);
+            w.i32(1);
+            w.call(kernels.get(kernel)!);
+          }
+        });
       } else {
-        for (const launch of group) share(w, launch, kernels.get(launch.kernel)!, counterOf.get(launch)!);
+        for (const launch of group) share(w, launch, kernels.get(launch.kernel)!);
       }
       w.get(THREADS);
       w.get(CONTROL_BLOCK);
@@ -145,6 +198,7 @@ function emitRun(program: Program, kernels: ReadonlyMap<Kernel, number>, barrier
       w.i32(1);
       w.u8(WASM.return);
       w.u8(WASM.end);
+      if (profile) ofThread0(() => note(group[0].index + 1));
     }
     w.u8(WASM.end);
   }
@@ -154,9 +208,9 @@ function emitRun(program: Program, kernels: ReadonlyMap<Kernel, number>, barrier
 }
 
 /** What stands between two barriers: a launch, or a row of launches that thread 0 does. */
-function groups(launches: readonly Launch[]): Launch[][] {
-  const groups: Launch[][] = [];
-  let row: Launch[] | null = null;
+function groups(launches: readonly IndexedLaunch[]): IndexedLaunch[][] {
+  const groups: IndexedLaunch[][] = [];
+  let row: IndexedLaunch[] | null = null;
   for (const launch of launches) {
     const single = launch.kernel.tasks === 1;
     if (single && row !== null) {
@@ -171,8 +225,9 @@ function groups(launches: readonly Launch[]): Launch[][] {
 }
 
 /** Takes chunks of the launch's tasks while there are any. */
-function share(w: Code, { kernel, args }: Launch, func: number, counter: number): void {
+function share(w: Code, { kernel, args, index }: IndexedLaunch, func: number): void {
   const { tasks } = kernel;
+  const counter = CONTROL.counters + 4 * index;
   for (const [i, arg] of args.entries()) {
     pushArg(w, arg);
     w.set(ARGS + i);

@@ -62,7 +62,7 @@ export function orderSteps(stmts: readonly Stmt[], { uses, inline }: Analysis, o
   let i = 0;
   while (i < stmts.length) {
     let end = i;
-    while (end < stmts.length && (stmts[end].kind === 'let' || isAccumulation(stmts[end]))) end++;
+    while (end < stmts.length && (isSilent(stmts[end]) || isAccumulation(stmts[end]))) end++;
     const region = end > i ? stmts.slice(i, end) : [];
     const steps = accumulates(region) ? orderRegion(region, uses, inline, order) : null;
     if (steps === null) {
@@ -85,6 +85,9 @@ export function orderSteps(stmts: readonly Stmt[], { uses, inline }: Analysis, o
   }
   return pieces;
 }
+
+/** A prefetch writes no code. */
+const isSilent = (stmt: Stmt): boolean => stmt.kind === 'let' || stmt.kind === 'prefetch';
 
 /** V8 cannot put the offset of a broadcast into the instruction: outside an `if` it keeps a register for each. */
 function broadcastOffsets(stmts: readonly Stmt[]): number {
