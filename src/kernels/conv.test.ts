@@ -288,10 +288,20 @@ describe.each(passes)('convolution, %s', (pass) => {
         [1, 1],
       ],
     });
+    const pad5 = plainParams(2, {
+      padding: [
+        [2, 2],
+        [2, 2],
+      ],
+    });
     check({ x: [2, 17, 3, 16], w: [33, 17, 3, 3], ...pad }, pass, target);
     check({ x: [1, 3, 5, 15], w: [9, 3, 3, 3], ...pad, stride: [2, 2] }, pass, target);
     check({ x: [1, 40, 4, 4], w: [24, 40, 1, 1], ...plainParams(2) }, pass, target);
     check({ x: [1, 18, 3, 13], w: [18, 1, 3, 3], ...pad, groups: 18 }, pass, target);
+    check({ x: [2, 24, 5, 7], w: [24, 1, 3, 3], ...pad, stride: [2, 2], groups: 24 }, pass, target);
+    check({ x: [1, 40, 6, 9], w: [40, 1, 5, 5], ...pad5, groups: 40 }, pass, target);
+    check({ x: [1, 20, 7, 8], w: [20, 1, 5, 5], ...pad5, stride: [2, 2], groups: 20 }, pass, target);
+    check({ x: [1, 17, 5, 8], w: [17, 1, 3, 3], ...pad5, dilation: [2, 2], groups: 17 }, pass, target);
     check({ x: [1, 32, 3, 5], w: [32, 16, 3, 3], ...pad, groups: 2 }, pass, target);
     check({ x: [1, 12, 3, 5], w: [12, 4, 3, 3], ...pad, groups: 3 }, pass, target);
   });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { runLowering, wasmTarget } from '../../test/lowering-runner.js';
+import { runLowering, wasmTarget, wideTargets } from '../../test/lowering-runner.js';
 import type { Lowering, TargetInfo } from '../graph/op.js';
 import type { Int } from '../ir/index.js';
 import { numel, type Shape } from '../util/shape.js';
@@ -141,7 +141,7 @@ function checkOf(c: Case, target: TargetInfo, x: Float32Array): void {
   for (const [ways, inputs, shape, want, roundings] of passes) {
     expect(ways.length).toBe(2);
     for (const way of ways) {
-      const got = runLowering(way, inputs, shape, [], { target });
+      const got = runLowering(way, inputs, shape, [], { target, interpreted: target.lanes !== wasmTarget.lanes });
       const tolerance = roundings * roundings * 2 ** -24; // terms are below 1
       for (let i = 0; i < got.length; i++) {
         const off = Math.abs(got[i] - want[i]);
@@ -196,6 +196,32 @@ describe('pooling', () => {
     ]) {
       check(c, { ...wasmTarget, threads: 1 });
       check(c, { ...wasmTarget, threads: 4 });
+    }
+  });
+
+  test.each(wideTargets)('is the same kernel with $lanes lanes', (target) => {
+    const pad3 = { kernel: 3, stride: 2, pad: [1, 1] } as const;
+    for (const c of [
+      poolCase(1, 24, [
+        { size: 5, kernel: 2, stride: 2 },
+        { size: 8, kernel: 2, stride: 2 },
+      ]),
+      poolCase(1, 40, [
+        { size: 4, ...pad3 },
+        { size: 9, ...pad3 },
+      ]),
+      poolCase(2, 3, [
+        { size: 4, kernel: 3, pad: [1, 1] },
+        { size: 19, kernel: 3, pad: [1, 1] },
+      ]),
+      poolCase(1, 2, [{ size: 45, kernel: 3, stride: 2, pad: [0, 1] }]),
+      poolCase(1, 9, [
+        { size: 3, kernel: 2, stride: 2 },
+        { size: 3, kernel: 2 },
+        { size: 6, kernel: 3, dilation: 2, pad: [1, 1] },
+      ]),
+    ]) {
+      check(c, target);
     }
   });
 
