@@ -19,7 +19,8 @@ import {
   type Operand,
   type Step,
 } from '../kernels/fused.js';
-import { type Accumulation, planReduction, pointwiseKernel, type ReductionStage } from '../kernels/nest.js';
+import { pointwiseKernel } from '../kernels/nest.js';
+import { type Accumulation, planReduction, type ReductionStage } from '../kernels/reduce.js';
 import { dtypeBytes } from '../util/dtype.js';
 import { invariant } from '../util/errors.js';
 import { contiguousStrides, numel, type Shape, sameShape } from '../util/shape.js';
