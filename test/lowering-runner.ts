@@ -58,6 +58,10 @@ export function compile(kernel: Kernel, features: WasmFeatures, bytes: number): 
   const memory = features.threads
     ? new WebAssembly.Memory({ initial: pages, maximum: 65536, shared: true })
     : new WebAssembly.Memory({ initial: pages });
+  return compileIn(kernel, features, memory);
+}
+
+function compileIn(kernel: Kernel, features: WasmFeatures, memory: WebAssembly.Memory): Compiled {
   const instance = new WebAssembly.Instance(new WebAssembly.Module(assembleKernel(kernel, features)), {
     env: { memory },
   });
@@ -158,24 +162,30 @@ export function runLowering(
     bytes = Math.ceil((at + buffer.byteLength + guardBytes) / 64) * 64;
     return at;
   });
-  const c = interpreted ? null : compile(kernel, { relaxedSimd: relaxedSimd(), threads: false }, bytes);
-  const memory = new Uint8Array(c?.memory.buffer ?? new ArrayBuffer(bytes)).fill(guard);
+  const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / 65536) });
+  const heap = new Uint8Array(memory.buffer).fill(guard);
   buffers.forEach((buffer, i) => {
-    memory.set(new Uint8Array(buffer.buffer), addresses[i]);
+    heap.set(new Uint8Array(buffer.buffer), addresses[i]);
   });
   const bounds = buffers.map((buffer, i) => ({ address: addresses[i], size: buffer.byteLength }));
-  for (let end = kernel.tasks; end > 0; end -= chunk) {
-    const begin = Math.max(0, end - chunk);
-    if (c) c.run(addresses, begin, end);
-    else interpret(kernel, memory.buffer, addresses, begin, end, bounds);
+  const before = l.before?.(new KernelBuilder({ lanes: target.lanes, registers: target.registers, fma: target.fma }));
+  for (const one of before === undefined ? [kernel] : [before, kernel]) {
+    const args = addresses.slice(0, one.params.length);
+    const features = { relaxedSimd: relaxedSimd(), threads: false };
+    const c = interpreted ? null : compileIn(one, features, memory);
+    for (let end = one.tasks; end > 0; end -= chunk) {
+      const begin = Math.max(0, end - chunk);
+      if (c) c.run(args, begin, end);
+      else interpret(one, memory.buffer, args, begin, end, bounds.slice(0, args.length));
+    }
   }
 
   addresses.forEach((address, i) => {
     const from = address + buffers[i].byteLength;
-    const to = i + 1 < addresses.length ? addresses[i + 1] : memory.length;
+    const to = i + 1 < addresses.length ? addresses[i + 1] : heap.length;
     for (let a = from; a < to; a++)
-      if (memory[a] !== guard) throw new Error(`byte ${a - from} past ${kernel.params[i].name} was written`);
-    if (i < inputs.length && !sameBytes(memory.subarray(address, from), new Uint8Array(buffers[i].buffer))) {
+      if (heap[a] !== guard) throw new Error(`byte ${a - from} past ${kernel.params[i].name} was written`);
+    if (i < inputs.length && !sameBytes(heap.subarray(address, from), new Uint8Array(buffers[i].buffer))) {
       throw new Error(`input ${kernel.params[i].name} was written`);
     }
   });

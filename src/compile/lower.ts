@@ -335,7 +335,7 @@ export function lower(
     ];
   };
 
-  const structured = (group: Group): PlannedLaunch => {
+  const structured = (group: Group): PlannedLaunch[] => {
     const [anchor] = group.anchors;
     const lowering = group.lowering!;
     const inputs = anchor.inputs.map((n, i): Arg => {
@@ -363,24 +363,30 @@ export function lower(
       (lowering.scratchBytes ?? 0) > 0
         ? [{ place: { node: null, layout: plain, sizeBytes: lowering.scratchBytes! }, offsetBytes: 0, writes: true }]
         : [];
+    const before = lowering.before?.bind(lowering);
     const kernel = cached(`${targetKey}|${lowering.key}|${bodyKey(body)}`, () =>
       lowering.build(builder(), epilogueOf(body)),
     );
     const title = [lowering.key, bodyTitle(body)].filter((s) => s !== '').join(' → ');
-    return {
-      kernel,
-      args: [...inputs, ...scratch, ...args],
-      title,
-      nodes: [anchor, ...group.roots],
-      macs: anchor.op.facts.macs?.(anchor) ?? 0,
+    const macs = anchor.op.facts.macs?.(anchor) ?? 0;
+    const last = { kernel, args: [...inputs, ...scratch, ...args], title, nodes: [anchor, ...group.roots], macs };
+    if (before === undefined) return [last];
+    const first = {
+      kernel: cached(`${targetKey}|${lowering.key}|before`, () => before(builder())),
+      args: [...inputs, ...scratch],
+      title: lowering.key,
+      nodes: [anchor],
+      macs,
     };
+    return [first, { ...last, macs: 0 }];
   };
 
   for (const group of order) {
     // Conversions are pushed while a launch is prepared, so they come before it.
     if (group.kind === 'reduction') launches.push(...reduction(group));
     else if (group.kind === 'pointwise' && group.roots[0].op.facts.view !== undefined) copy(group);
-    else launches.push(group.kind === 'structured' ? structured(group) : pointwise(group));
+    else if (group.kind === 'structured') launches.push(...structured(group));
+    else launches.push(pointwise(group));
   }
   for (const node of plainResults) fetch(node, plain);
   return { launches, place: (node, layout) => fetch(node, layout) };

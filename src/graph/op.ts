@@ -98,6 +98,8 @@ export interface Lowering {
   readonly epilogue: boolean;
   /** Scratch bytes the kernel needs in the arena, passed as one more pointer after the inputs. */
   readonly scratchBytes?: number;
+  /** Writes a kernel that runs before: from the inputs into scratch. Parameters: inputs in order, then scratch. */
+  before?(k: KernelBuilder): Kernel;
   /** Writes the kernel. Parameters: inputs in order, scratch if any, then the epilogue's own (declared by calling `epilogue.params`). */
   build(k: KernelBuilder, epilogue: Epilogue): Kernel;
 }
