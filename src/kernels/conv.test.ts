@@ -206,6 +206,24 @@ const depthwiseCase: fc.Arbitrary<Case> = fc
     };
   });
 
+test.each([wasmTarget, ...wideTargets])(
+  'depthwise by weight adds parts of images and of rows, $lanes lanes',
+  (target) => {
+    const rows = { padding: [[2, 1] as const, [1, 1] as const], groups: 8 };
+    for (const c of [
+      { x: [9, 8, 16, 30], w: [8, 1, 3, 3], ...plainParams(2, rows) },
+      { x: [2, 8, 41, 30], w: [8, 1, 3, 3], ...plainParams(2, { ...rows, stride: [1, 2] }) },
+      { x: [1, 8, 70, 40], w: [8, 1, 3, 2], ...plainParams(2, { ...rows, stride: [2, 1], dilation: [2, 1] }) },
+      { x: [1, 8, 12, 13, 14], w: [8, 1, 2, 3, 3], ...plainParams(3, { groups: 8 }) },
+    ]) {
+      const [l] = convWeightGradLowerings(outputShape(c), c.x, c.w, c, target);
+      expect(l.before).toBeDefined();
+      check(c, 'weight', target);
+    }
+  },
+  30_000,
+);
+
 describe.each(passes)('convolution, %s', (pass) => {
   test('agrees with plain loops in float64 on random shapes', () => {
     fc.assert(
@@ -329,15 +347,17 @@ test('each kind of convolution has its kernels', () => {
   expect(way([1, 8, 9, 9], [8, 8, 3, 3], { stride: [2, 2], dilation: [2, 2] })).toBe('direct general direct');
 });
 
-test('partial sums of the gradient by weight do not depend on the number of threads', () => {
-  const [x, w, dy]: Shape[] = [
+test.each([
+  [1, [16, 9, 3, 3]],
+  [9, [9, 1, 3, 3]],
+])('partial sums of the gradient by weight do not depend on the number of threads, %i groups', (groups, w) => {
+  const [x, dy]: Shape[] = [
     [5, 9, 40, 40],
-    [16, 9, 3, 3],
-    [5, 16, 38, 38],
+    [5, w[0], 38, 38],
   ];
   const run = (threads: number, chunk: number) => {
     const target = { ...wasmTarget, threads };
-    const [l] = convWeightGradLowerings(dy, x, w, plainParams(2), target);
+    const [l] = convWeightGradLowerings(dy, x, w, plainParams(2, { groups }), target);
     expect(l.scratchBytes).toBeGreaterThan(0);
     const inputs = [
       { data: numbers(numel(dy), 3), shape: dy },

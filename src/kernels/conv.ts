@@ -32,7 +32,12 @@ import {
 } from './conv-shape.js';
 import { weightGradKernel, weightGradScratch } from './conv-weight-grad.js';
 import { type Depthwise, depthwiseKernel } from './depthwise.js';
-import { depthwiseWeightKernel, depthwiseWeightScratch } from './depthwise-weight-grad.js';
+import {
+  depthwiseWeightKernel,
+  depthwiseWeightParts,
+  depthwiseWeightScratch,
+  depthwiseWeightSum,
+} from './depthwise-weight-grad.js';
 
 export type { ConvParams } from './conv-shape.js';
 
@@ -175,14 +180,12 @@ export function convWeightGradLowerings(
   }
   if (kind === 'depthwise') {
     const title = name(kind);
-    return [
-      {
-        ...lowering(title, [activations, activations], weights, coords, (k, e) =>
-          depthwiseWeightKernel(k, title, sizes, target, e),
-        ),
-        scratchBytes: depthwiseWeightScratch(sizes, target),
-      },
-    ];
+    const inputs = [activations, activations];
+    const scratchBytes = depthwiseWeightScratch(sizes, target);
+    const build = depthwiseWeightParts(sizes, target) === 1 ? depthwiseWeightKernel : depthwiseWeightSum;
+    const way = lowering(title, inputs, weights, coords, (k, e) => build(k, title, sizes, target, e));
+    if (build === depthwiseWeightKernel) return [{ ...way, scratchBytes }];
+    return [{ ...way, scratchBytes, before: (k) => depthwiseWeightKernel(k, title, sizes, target, null) }];
   }
   const way = (plainSource: boolean): Lowering => {
     const c = {
