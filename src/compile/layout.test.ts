@@ -10,7 +10,7 @@ import type { Storage } from '../graph/storage.js';
 import type { Assignment } from '../graph/target.js';
 import * as ops from '../ops/index.js';
 
-const inBlocks = blocked([0, 2, 3, 1], 0, 8);
+const inBlocks = blocked([0, 1, 2, 3], 0, 8);
 const weightLayout = layoutKey(inBlocks);
 const activations = layoutKey(blockedChannels(4, 8));
 

@@ -3,16 +3,17 @@
  * loop nest that walks windows differently.
  *
  *   source   [N, C/b, D·H·W, b], or [N, C, D·H·W] plain for a picture of few channels
- *   weights  [O/b, taps, I, b] forward; [I/b, taps, O, b] for the gradient by data (b result channels side by side, summed channel before them)
+ *   weights  [O/b, I, taps, b] forward; [I/b, O, taps, b] for the gradient by data: what a tile reads next lies next
  *   result   [N, blocks, D·H·W, b], handed to the epilogue
  *
- * A tile is a run of pixels of one row × two vectors of result channels; its sums stay in registers over all taps and channels:
+ * A tile is a run of pixels of one row × some vectors of result channels; its sums stay in registers over all taps and channels:
  * for each tap and channel one broadcast of the source per pixel meets one load of weights per vector. Nothing is padded: rows
  * outside the source are skipped by the count of the row loop, columns by leaving out their multiplications while building.
  */
 
 import type { Epilogue, TargetInfo } from '../graph/op.js';
-import { affine, type I32, type Kernel, type KernelBuilder, type Ptr, type VarF } from '../ir/index.js';
+import { type Affine, affine, type I32, type Kernel, type KernelBuilder, type Ptr, type VarF } from '../ir/index.js';
+import { type BlockCut, type DirectPlan, planDirect, tapsOf, tilePixels } from './conv-plan.js';
 import {
   type Columns,
   type ColumnTap,
@@ -47,125 +48,158 @@ export interface Direct {
   readonly sourceGroup: number;
   /** Source blocks to move on for each result block: 1 where groups are narrower than a block, else 0. */
   readonly sourceBlockStep: number;
-  /** Weights, in elements: from group to group, from result block to result block; channels a tap holds. */
+  /** Weights, in elements: from group to group, from result block to result block. */
   readonly weightGroup: number;
   readonly weightBlock: number;
-  readonly weightRow: number;
   /** For vector v of a result block: where in the source block its channels start, and its weights relative to the block's. */
   vectorSource(v: number): number;
   vectorWeight(v: number): number;
 }
 
-/** Multiplications written out at most per kernel; bounds the machine code (about 20 bytes each). */
-const unrollLimit = 6000;
-
-/** Cuts the work into tasks: enough for every thread, each large enough to pay for being handed out. */
-interface Share {
-  readonly rowsEach: number;
-  readonly rowGroups: number;
-}
-
+/**
+ * Parameters: x, w, then scratch for the sums between chunks if `directScratch` asks for it.
+ */
 export function directKernel(k: KernelBuilder, c: Direct, target: TargetInfo, epilogue: Epilogue): Kernel {
+  const plan = planDirect(c, target);
   const x = k.param('x', 'f32');
   const w = k.param('w', 'f32');
+  const scratch = plan.chunks > 1 ? k.param('scratch', 'f32') : null;
   epilogue.params(k);
-  const b = target.block;
-  const perBlock = b / k.lanes;
-  const diagonal = c.sourceBlockStep !== 0;
-  const blocksPerTile = diagonal ? 1 : Math.min(Math.max(1, Math.floor(2 / perBlock)), c.blocks);
-  const whole = Math.floor(c.blocks / blocksPerTile);
-  const rest = c.blocks - whole * blocksPerTile;
-  const blockTiles = whole + (rest > 0 ? 1 : 0);
-  const rows = c.depth.rows * c.height.rows;
-  const share = shareRows(c, target, rows, blockTiles * c.groups, blocksPerTile * b);
-  const unroll = channelUnroll(c, target, blocksPerTile * perBlock);
+  const tiles = plan.cuts.reduce((sum, cut) => sum + cut.tiles, 0);
+  const lines = c.images * c.depth.rows * c.height.rows;
+  const order = plan.weightsFirst ? [c.groups, tiles, plan.lineGroups] : [plan.lineGroups, c.groups, tiles];
 
-  k.tasks(c.images * share.rowGroups * c.groups * blockTiles, (task) => {
-    const [image, rowGroup, group, tile] = unravel(k, task, [c.images, share.rowGroups, c.groups, blockTiles]);
-    const from = rowGroup.mul(share.rowsEach);
-    const to =
-      share.rowGroups * share.rowsEach === rows ? from.add(share.rowsEach) : from.add(share.rowsEach).min(k.i32(rows));
-    const work = (blocks: number) => {
-      const first = tile.mul(blocksPerTile);
-      const each: BlockWork = { image, group, first, blocks, block: group.mul(c.blocks).add(first), unroll };
-      k.loop({ from, to }, (row) => resultRow(k, c, target, x, w, epilogue, each, row));
-    };
-    if (rest === 0) work(blocksPerTile);
-    else if (whole === 0) work(rest);
-    else
-      k.if(
-        tile.lt(whole),
-        () => work(blocksPerTile),
-        () => work(rest),
-      );
+  k.tasks(plan.lineGroups * c.groups * tiles, (task) => {
+    const at = unravel(k, task, order);
+    const [lineGroup, group, tile] = plan.weightsFirst ? [at[2], at[0], at[1]] : at;
+    const from = lineGroup.mul(plan.linesEach);
+    const even = plan.lineGroups * plan.linesEach === lines;
+    const to = even ? from.add(plan.linesEach) : from.add(plan.linesEach).min(k.i32(lines));
+    const emitter: Emitter = { k, c, target, plan, x, w, scratch, epilogue };
+    eachCut(k, plan.cuts, tile, (first, blocks) =>
+      k.loop(plan.chunks, (chunk) =>
+        k.loop({ from, to }, (line) =>
+          resultLine(emitter, { group, first, blocks, block: group.mul(c.blocks).add(first), chunk }, line),
+        ),
+      ),
+    );
   });
   return k.finish(`${c.name}_${epilogue.key}`);
 }
 
-/** The result blocks a task makes: `blocks` of them from `first` of `group`, `block` of the whole result. */
+/** Bytes of scratch the kernel needs: room for the whole result where sums wait between chunks. */
+export function directScratch(c: Direct, target: TargetInfo): number {
+  if (planDirect(c, target).chunks === 1) return 0;
+  return 4 * c.images * c.groups * c.blocks * c.depth.rows * c.height.rows * c.resultWidth * target.block;
+}
+
+/** Finds the blocks of tile `tile`: `blocks` of them from `first`. */
+function eachCut(
+  k: KernelBuilder,
+  [cut, ...rest]: readonly BlockCut[],
+  tile: I32,
+  body: (first: I32, blocks: number) => void,
+  before = { tiles: 0, blocks: 0 },
+): void {
+  const first = () => body(tile.sub(before.tiles).mul(cut.blocks).add(before.blocks), cut.blocks);
+  const next = { tiles: before.tiles + cut.tiles, blocks: before.blocks + cut.tiles * cut.blocks };
+  if (rest.length === 0) first();
+  else k.if(tile.lt(next.tiles), first, () => eachCut(k, rest, tile, body, next));
+}
+
+interface Emitter {
+  readonly k: KernelBuilder;
+  readonly c: Direct;
+  readonly target: TargetInfo;
+  readonly plan: DirectPlan;
+  readonly x: Ptr<'f32'>;
+  readonly w: Ptr<'f32'>;
+  readonly scratch: Ptr<'f32'> | null;
+  readonly epilogue: Epilogue;
+}
+
+/** The result blocks a task makes: `blocks` of them from `first` of `group`, `block` of the whole result; and the chunk it has come to. */
 interface BlockWork {
-  readonly image: I32;
   readonly group: I32;
   readonly first: I32;
   readonly blocks: number;
   readonly block: I32;
-  readonly unroll: number;
+  readonly chunk: I32;
 }
 
-/** Pixels whose sums, times `vectors`, fit the registers beside one row of weights and one broadcast. */
-export function tilePixels(registers: number, vectors: number): number {
-  return Math.floor((registers - vectors - 1) / vectors);
-}
-
-function resultRow(
-  k: KernelBuilder,
-  c: Direct,
-  target: TargetInfo,
-  x: Ptr<'f32'>,
-  w: Ptr<'f32'>,
-  epilogue: Epilogue,
-  work: BlockWork,
-  row: I32,
-): void {
+function resultLine(e: Emitter, work: BlockWork, line: I32): void {
+  const { k, c, target, plan } = e;
   const b = target.block;
   const vectors = (work.blocks * b) / k.lanes;
   const most = tilePixels(target.registers, vectors);
   k.budget({ vectors: most * vectors + vectors + 1 });
-  const plane = c.depth.sourceRows * c.height.sourceRows * c.sourceWidth;
-  const deep = c.depth.rows === 1 ? k.i32(0) : row.div(c.height.rows);
-  const high = c.depth.rows === 1 ? row : row.rem(c.height.rows);
+  const rows = c.depth.rows * c.height.rows;
+  const [image, row] = unravel(k, line, [c.images, rows]);
+  const [deep, high] = unravel(k, row, [c.depth.rows, c.height.rows]);
   const windows: Windows = { depth: c.depth.at(k, deep), height: c.height.at(k, high) };
+  const plane = c.depth.sourceRows * c.height.sourceRows * c.sourceWidth;
   const channels = c.plainSource ? c.sourceChannels : Math.ceil(c.sourceChannels / b) * b;
-  const block = work.group.mul(c.sourceGroup).add(work.first.mul(c.sourceBlockStep));
-  const source = x.at(
-    affine(work.image)
-      .times(channels * plane)
-      .plus(affine(block).times(plane * b)),
+  const sourceBlock = affine(work.group.mul(c.sourceGroup).add(work.first.mul(c.sourceBlockStep))).plus(
+    affine(work.chunk).times(plan.chunkBlocks),
   );
-  const weights = w.at(affine(work.group).times(c.weightGroup).plus(affine(work.first).times(c.weightBlock)));
+  const source = e.x.at(
+    affine(image)
+      .times(channels * plane)
+      .plus(sourceBlock.times(plane * b)),
+  );
+  const weights = e.w.at(
+    affine(work.group)
+      .times(c.weightGroup)
+      .plus(affine(work.first).times(c.weightBlock))
+      .plus(affine(work.chunk).times(plan.chunkBlocks * b * tapsOf(c) * b)),
+  );
   for (const columns of c.columns) {
     if (columns.count === 0) continue;
     for (const run of cutColumns(columns, most)) {
       const emitTile = (start: number | I32) => {
         const sums = Array.from({ length: run.pixels }, () => Array.from({ length: vectors }, () => k.zero()));
-        sumTile(k, c, source, weights, windows, columns, run, start, sums, target, work);
+        sumTile(e, work, source, weights, windows, columns, run, start, sums);
         const pixel = affine(row.mul(c.resultWidth)).plus(affine(start).times(columns.step)).plus(columns.first);
-        sums.forEach((line, j) => {
-          line.forEach((sum, v) => {
-            const at = v * k.lanes;
-            epilogue.emit(k, sum.value, [
-              work.image,
-              affine(work.block).plus(Math.floor(at / b)),
-              pixel.plus(j * columns.step),
-              at % b,
-            ]);
-          });
-        });
+        finishTile(e, work, sums, image, (j) => pixel.plus(j * columns.step));
       };
       if (run.repeat === 1) emitTile(run.start);
       else k.loop({ from: run.start, to: run.start + run.repeat * run.pixels, step: run.pixels }, emitTile);
     }
   }
+}
+
+/** Hands a tile's sums to the epilogue; those of a chunk wait in scratch for the next one. */
+function finishTile(
+  { k, c, target, plan, scratch, epilogue }: Emitter,
+  work: BlockWork,
+  sums: VarF[][],
+  image: I32,
+  pixel: (j: number) => Affine,
+): void {
+  const b = target.block;
+  const each = (body: (sum: VarF, coords: [I32, Affine, Affine, number]) => void) => {
+    sums.forEach((line, j) => {
+      line.forEach((sum, v) => {
+        const at = v * k.lanes;
+        body(sum, [image, affine(work.block).plus(Math.floor(at / b)), pixel(j), at % b]);
+      });
+    });
+  };
+  const emit = () => each((sum, coords) => epilogue.emit(k, sum.value, coords));
+  if (scratch === null) {
+    emit();
+    return;
+  }
+  const plane = c.depth.rows * c.height.rows * c.resultWidth;
+  const place = ([n, block, at, lane]: [I32, Affine, Affine, number]) =>
+    affine(n)
+      .times(c.groups * c.blocks * plane)
+      .plus(block.times(plane))
+      .plus(at)
+      .times(b)
+      .plus(lane);
+  k.if(work.chunk.gt(0), () => each((sum, coords) => sum.addTo(k.load(scratch, place(coords)))));
+  k.if(work.chunk.eq(plan.chunks - 1), emit, () => each((sum, coords) => k.store(scratch, place(coords), sum.value)));
 }
 
 interface Windows {
@@ -175,8 +209,8 @@ interface Windows {
 
 /** Adds every tap and channel into the sums of one tile. */
 function sumTile(
-  k: KernelBuilder,
-  c: Direct,
+  { k, c, target, plan }: Emitter,
+  work: BlockWork,
   source: Ptr<'f32'>,
   weights: Ptr<'f32'>,
   windows: Windows,
@@ -184,11 +218,9 @@ function sumTile(
   run: TileRun,
   start: number | I32,
   sums: VarF[][],
-  target: TargetInfo,
-  work: BlockWork,
 ): void {
   const b = target.block;
-  const { unroll } = work;
+  const { unroll } = plan;
   const meeting = (j: number, t: ColumnTap) => run.interior || meets(columns, run.start + j, t);
   const pairs = columns.taps.map((tap) => ({ tap, pixels: sums.map((_, j) => j).filter((j) => meeting(j, tap)) }));
   const used = pairs.filter((p) => p.pixels.length > 0);
@@ -198,7 +230,7 @@ function sumTile(
   const plane = c.depth.sourceRows * c.height.sourceRows * c.sourceWidth;
   const channelStride = c.plainSource ? plane : 1;
   const sourceRow = c.sourceWidth * pixelStride;
-  const weightRow = c.weightRow * b;
+  const weightChannel = tapsOf(c) * b;
   const column = (j: number, t: ColumnTap) => j * columns.sourceStep + t.offset;
   // Offsets in memory instructions count upwards from the first element the tile touches.
   const leftmost = Math.min(...used.map((p) => column(p.pixels[0], p.tap)));
@@ -208,14 +240,14 @@ function sumTile(
       .times(columns.sourceStep * pixelStride)
       .plus(leftmost * pixelStride),
   );
-  const w0 = weights.at(firstTap * weightRow);
+  const w0 = weights.at(firstTap * b);
 
   const multiply = (xp: Ptr<'f32'>, wp: Ptr<'f32'>, channels: number) => {
     for (const { tap, pixels } of used) {
       for (let i = 0; i < channels; i++) {
         const line = sums[0].map((_, v) => {
           const block = Math.floor(v / perBlock) * c.weightBlock + c.vectorWeight(v % perBlock);
-          return k.load(wp, (tap.tap - firstTap) * weightRow + i * b + block);
+          return k.load(wp, (tap.tap - firstTap) * b + i * weightChannel + block);
         });
         for (const j of pixels) {
           const at = (column(j, tap) - leftmost) * pixelStride + i * channelStride;
@@ -255,11 +287,11 @@ function sumTile(
         });
       }
     };
-    const rows = { taps: windows.height, source: sourceRow, weights: c.columnTaps * weightRow };
+    const rows = { taps: windows.height, source: sourceRow, weights: c.columnTaps * b };
     const planes = {
       taps: windows.depth,
       source: c.height.sourceRows * sourceRow,
-      weights: c.height.taps * c.columnTaps * weightRow,
+      weights: c.height.taps * c.columnTaps * b,
     };
     walk(c.depth.trivial ? [rows] : [planes, rows], xp, wp);
   };
@@ -268,65 +300,29 @@ function sumTile(
     const turns = Math.floor(count / step);
     if (turns > 1) {
       k.loop(turns, (i) =>
-        walkTaps(xp.at(affine(i).times(step * channelStride)), wp.at(affine(i).times(step * b)), step),
+        walkTaps(xp.at(affine(i).times(step * channelStride)), wp.at(affine(i).times(step * weightChannel)), step),
       );
     } else if (turns === 1) walkTaps(xp, wp, step);
     const done = turns * step;
-    if (done < count) walkTaps(xp.at(done * channelStride), wp.at(done * b), count - done);
+    if (done < count) walkTaps(xp.at(done * channelStride), wp.at(done * weightChannel), count - done);
   };
 
   const blocks = c.plainSource ? 0 : Math.floor(c.summed / b);
+  const tail = c.summed - blocks * b;
+  const last = work.chunk.eq(plan.chunks - 1);
+  const lastBlocks = blocks - (plan.chunks - 1) * plan.chunkBlocks;
+  const count =
+    plan.chunks === 1
+      ? blocks
+      : lastBlocks === plan.chunkBlocks
+        ? lastBlocks
+        : k.select(last, k.i32(lastBlocks), k.i32(plan.chunkBlocks));
   const xv = k.ptrVar(x0);
   const wv = k.ptrVar(w0);
-  k.loop(blocks, () => {
+  k.loop(count, () => {
     walkChannels(xv, wv, b, unroll);
     xv.advance(plane * b);
-    wv.advance(b * b);
+    wv.advance(b * weightChannel);
   });
-  const tail = c.summed - blocks * b;
-  if (tail > 0) walkChannels(xv, wv, tail, Math.min(unroll, tail));
-}
-
-/** Channels written out in the innermost body, so that all bodies together stay within the limit. */
-function channelUnroll(c: Direct, target: TargetInfo, vectors: number): number {
-  const each = unrolledPerChannel(c, tilePixels(target.registers, vectors), vectors);
-  let unroll = c.plainSource ? c.summed : target.block;
-  const bodies = c.summed > target.block && c.summed % target.block !== 0 ? 2 : 1;
-  while (unroll > 1 && unroll * each * bodies > unrollLimit) unroll = Math.ceil(unroll / 2);
-  return unroll;
-}
-
-/** Multiplications written out for one channel over all kinds of tiles. */
-function unrolledPerChannel(c: Direct, most: number, vectors: number): number {
-  let total = 0;
-  for (const columns of c.columns) {
-    if (columns.count === 0) continue;
-    for (const run of cutColumns(columns, most)) {
-      for (const t of columns.taps) {
-        for (let j = 0; j < run.pixels; j++) if (run.interior || meets(columns, run.start + j, t)) total += vectors;
-      }
-    }
-  }
-  return total;
-}
-
-/** True if the kernel's code stays of a sane size. */
-export function directFits(c: Direct, target: TargetInfo): boolean {
-  const vectors = Math.max(2, target.block / target.lanes);
-  return unrolledPerChannel(c, tilePixels(target.registers, vectors), vectors) <= 2 * unrollLimit;
-}
-
-function shareRows(c: Direct, target: TargetInfo, rows: number, blockTasks: number, channels: number): Share {
-  const taps = c.depth.taps * c.height.taps * c.columnTaps;
-  const stride = c.columns[0].step;
-  const rowMacs = (c.resultWidth * taps * c.summed * channels) / (stride * stride);
-  const rowBytes = 4 * c.sourceWidth * (c.plainSource ? c.sourceChannels : c.summed) * (c.columns[0].sourceStep || 1);
-  // A task's source rows should stay in the second-level cache while the next blocks of channels read them again.
-  const cached = Math.max(4, Math.floor((256 * 1024) / rowBytes));
-  // Tasks of 200 000 multiply–adds take some tens of microseconds: long beside the price of handing one out.
-  const worth = Math.ceil(200_000 / rowMacs);
-  const wanted = Math.ceil((target.threads * 8) / (c.images * blockTasks));
-  const rowsEach = Math.min(rows, Math.max(worth, Math.min(cached, Math.ceil(rows / wanted))));
-  const rowGroups = Math.ceil(rows / rowsEach);
-  return { rowsEach: Math.ceil(rows / rowGroups), rowGroups: Math.ceil(rows / Math.ceil(rows / rowGroups)) };
+  if (tail > 0) k.if(last, () => walkChannels(xv, wv, tail, Math.min(unroll, tail)));
 }

@@ -2,7 +2,7 @@
  * Convolution of any kind, for what the fast kernels do not take: groups that cut across blocks, strides meeting dilations by data.
  * Each lane of a result vector may belong to another group, so its source channel is fetched by itself; weights stay in plain layout.
  *
- *   x, dy, dx  [N, C/b, D·H·W, b]     w  [O, I, taps] plain     dw  [O/b, taps, I, b]
+ *   x, dy, dx  [N, C/b, D·H·W, b]     w  [O, I, taps] plain     dw  [O/b, I, taps, b]
  */
 
 import type { Epilogue, TargetInfo } from '../graph/op.js';
@@ -109,8 +109,8 @@ export function generalWeightGradKernel(
   const blocks = Math.ceil(s.filters / b);
   const [inPlane, outPlane] = [inputPixels(s), outputPixels(s)];
 
-  k.tasks(blocks * tapCount(s) * summed, (task) => {
-    const [block, tap, i] = unravel(k, task, [blocks, tapCount(s), summed]);
+  k.tasks(blocks * summed * tapCount(s), (task) => {
+    const [block, i, tap] = unravel(k, task, [blocks, summed, tapCount(s)]);
     const [kd, kh, kw] = unravel(k, tap, [s.depth.kernel, s.height.kernel, s.width.kernel]);
     for (let v = 0; v < b / k.lanes; v++) {
       const channels = Array.from({ length: k.lanes }, (_, l) =>
@@ -147,7 +147,7 @@ export function generalWeightGradKernel(
           ),
         );
       });
-      epilogue.emit(k, sum.value, [block, tap, i, v * k.lanes]);
+      epilogue.emit(k, sum.value, [block, i, tap, v * k.lanes]);
     }
   });
   return k.finish(`${name}_${epilogue.key}`);

@@ -2,7 +2,7 @@
  * The convolution's gradient by weight: dw[o, i, tap] = Σ over images and pixels of dy[n, o, pixel] · x[n, i, pixel under the tap].
  *
  *   dy  [N, O/b, D·H·W, b]     x  [N, C/b, D·H·W, b], or [N, C, D·H·W] plain for a picture of few channels
- *   dw  [O/b, taps, I, b], the layout the forward pass reads
+ *   dw  [O/b, I, taps, b], the layout the forward pass reads
  *
  * A tile is some columns of taps × some input channels × two vectors of output channels; its sums stay in registers while pixels stream by:
  * each pixel loads its dy once and broadcasts one x per tap and channel. Tiles of one (o block, i block, row of taps) belong to one task,
@@ -240,17 +240,17 @@ function sumPiece(
           tile.vectors.forEach((v, n) => {
             const at = v * k.lanes;
             const block = affine(piece.block).plus(Math.floor(at / b));
-            const coords = [block, weightTap, channel, at % b];
+            const coords = [block, channel, weightTap, at % b];
             if (p.scratch === null) epilogue.emit(k, total(t, i, n), coords);
             else
               addPart(
                 k,
                 p.scratch.at(
                   block
-                    .times(tapCount(s))
-                    .plus(weightTap)
                     .times(summed)
                     .plus(channel)
+                    .times(tapCount(s))
+                    .plus(weightTap)
                     .times(b)
                     .plus(at % b),
                 ),

@@ -13,8 +13,9 @@ import { blocked, blockedChannels, type Layout, plain } from '../graph/layout.js
 import type { Epilogue, Lowering, TargetInfo } from '../graph/op.js';
 import type { KernelBuilder } from '../ir/index.js';
 import type { Shape } from '../util/shape.js';
-import { type Direct, directFits, directKernel, tilePixels } from './conv-direct.js';
+import { type Direct, directKernel, directScratch } from './conv-direct.js';
 import { generalConvKernel, generalWeightGradKernel } from './conv-general.js';
+import { directFits, tilePixels } from './conv-plan.js';
 import {
   backwardColumns,
   backwardRows,
@@ -41,14 +42,14 @@ import {
 
 export type { ConvParams } from './conv-shape.js';
 
-/** Weights as the forward pass reads them: O/b taps… I b. */
+/** Weights as the forward pass reads them: O/b I taps… b. */
 export function forwardWeights(rank: number, block: number): Layout {
-  return blocked([0, ...taps(rank), 1], 0, block);
+  return blocked([0, 1, ...taps(rank)], 0, block);
 }
 
-/** Weights as the gradient by data reads them: I/b taps… O b. */
+/** Weights as the gradient by data reads them: I/b O taps… b. */
 export function backwardWeights(rank: number, block: number): Layout {
-  return blocked([1, ...taps(rank), 0], 1, block);
+  return blocked([1, 0, ...taps(rank)], 1, block);
 }
 
 const taps = (rank: number): number[] => Array.from({ length: rank - 2 }, (_, i) => i + 2);
@@ -82,18 +83,14 @@ export function convLowerings(x: Shape, w: Shape, p: ConvParams, target: TargetI
       plainSource: false,
       weightGroup: base.blocks * panel,
       weightBlock: panel,
-      weightRow: summed,
       vectorWeight: (v) => v * target.lanes,
     };
     const fits = directFits(c, target);
     if (fits && sizes.groups === 1 && sizes.channels <= pictureChannels) {
       const first: Direct = { ...c, name: name('first'), plainSource: true };
-      ways.push(
-        lowering(first.name, [plain, weights], activations, coords, (k, e) => directKernel(k, first, target, e)),
-      );
+      ways.push(directLowering(first, target, [plain, weights], activations, coords));
     }
-    if (fits)
-      ways.push(lowering(c.name, [activations, weights], activations, coords, (k, e) => directKernel(k, c, target, e)));
+    if (fits) ways.push(directLowering(c, target, [activations, weights], activations, coords));
   }
   if (ways.length === 0) {
     const title = name('general');
@@ -128,24 +125,24 @@ export function convInputGradLowerings(
   if (windows !== null && kind !== 'general') {
     const summed = sizes.filters / sizes.groups;
     const base = directBase(sizes, kind, target, windows, sizes.channels, summed);
-    // A tap's row holds the channels of all groups; narrow groups of one block follow each other in it.
+    // Weights of all groups follow each other; narrow groups of one block do within it.
     const narrow = sizes.channels / sizes.groups;
+    const channel = tapCount(sizes) * b;
     const c: Direct = {
       ...base,
       name: name(kind),
       sourceChannels: sizes.filters,
       plainSource: false,
-      weightGroup: summed * b,
-      weightBlock: kind === 'diagonal' ? b * b : tapCount(sizes) * sizes.filters * b,
-      weightRow: sizes.filters,
+      weightGroup: summed * channel,
+      weightBlock: kind === 'diagonal' ? b * channel : sizes.filters * channel,
       vectorWeight: (v) =>
         kind === 'diagonal'
-          ? Math.floor((v * target.lanes) / narrow) * summed * b + ((v * target.lanes) % narrow)
+          ? Math.floor((v * target.lanes) / narrow) * summed * channel + ((v * target.lanes) % narrow)
           : v * target.lanes,
     };
     if (directFits(c, target)) {
       const inputs = [activations, backwardWeights(w.length, b)];
-      return [lowering(c.name, inputs, activations, coords, (k, e) => directKernel(k, c, target, e))];
+      return [directLowering(c, target, inputs, activations, coords)];
     }
   }
   const title = name('general');
@@ -168,7 +165,7 @@ export function convWeightGradLowerings(
   const kind = kindOf(sizes, target);
   const activations = blockedChannels(dy.length, b);
   const weights = forwardWeights(wShape.length, b);
-  const coords = [Math.ceil(sizes.filters / b), tapCount(sizes), sizes.channels / sizes.groups, b];
+  const coords = [Math.ceil(sizes.filters / b), sizes.channels / sizes.groups, tapCount(sizes), b];
   const name = (way: string) => `conv_weight_grad_${way}_${sizesKey(sizes)}`;
   if (kind === 'general') {
     const title = name('general');
@@ -183,7 +180,8 @@ export function convWeightGradLowerings(
     const inputs = [activations, activations];
     const scratchBytes = depthwiseWeightScratch(sizes, target);
     const build = depthwiseWeightParts(sizes, target) === 1 ? depthwiseWeightKernel : depthwiseWeightSum;
-    const way = lowering(title, inputs, weights, coords, (k, e) => build(k, title, sizes, target, e));
+    const tapCoords = [coords[0], coords[2], 1, b];
+    const way = lowering(title, inputs, weights, tapCoords, (k, e) => build(k, title, sizes, target, e));
     if (build === depthwiseWeightKernel) return [{ ...way, scratchBytes }];
     return [{ ...way, scratchBytes, before: (k) => depthwiseWeightKernel(k, title, sizes, target, null) }];
   }
@@ -288,6 +286,17 @@ function flattened(s: ConvSizes, target: TargetInfo): ConvSizes {
   }
   const axis = (size: number) => ({ ...s.width, input: size, output: size });
   return { ...s, depth: axis(1), height: axis(pixels / width), width: axis(width) };
+}
+
+function directLowering(
+  c: Direct,
+  target: TargetInfo,
+  inputs: readonly Layout[],
+  output: Layout,
+  coords: readonly number[],
+): Lowering {
+  const scratchBytes = directScratch(c, target);
+  return { ...lowering(c.name, inputs, output, coords, (k, e) => directKernel(k, c, target, e)), scratchBytes };
 }
 
 function lowering(
