@@ -8,13 +8,14 @@ import { type LoadedProgram, WasmDevice, type WasmDeviceOptions } from '../devic
 import { type Layout, layoutKey, physicalSize } from '../graph/layout.js';
 import type { Node } from '../graph/node.js';
 import type { TargetInfo } from '../graph/op.js';
+import { leafStorage } from '../graph/stale.js';
 import { type DeviceBlock, Storage } from '../graph/storage.js';
-import type { Assignment, Target } from '../graph/target.js';
+import type { Assignment, PreparedStep, Target } from '../graph/target.js';
 import { allocate, type DType, dtypeBytes, type TypedArray } from '../util/dtype.js';
 import { numel, type Shape } from '../util/shape.js';
 import { pack, unpack } from './pack.js';
 import { type CompiledStep, compile } from './pipeline.js';
-import { leafStorage, type Trace, traceKey, traceRequest } from './trace.js';
+import { type Trace, traceKey, traceRequest } from './trace.js';
 
 /** Channels per block of a blocked layout: two vectors, so that a tile of 6 pixels fills the registers. */
 const block = 8;
@@ -56,32 +57,70 @@ export class CompiledTarget implements Target {
     return turn;
   }
 
+  /** Roots that are stored values already, or the inputs themselves, are copied. */
+  async prepare(roots: readonly Node[], inputs: readonly Storage[]): Promise<PreparedStep> {
+    const wanted = roots.filter((r) => leafStorage(r) === null);
+    const trace = this.trace(wanted, []);
+    const built = await this.stepFor(trace);
+    const now = async (values: readonly TypedArray[]): Promise<TypedArray[]> => {
+      const hostValue = (storage: Storage): TypedArray => values[inputs.indexOf(storage)] ?? storage.read();
+      const computed = wanted.length > 0 ? await this.run(trace, built, hostValue) : [];
+      let next = 0;
+      return roots.map((root) => {
+        const storage = leafStorage(root);
+        return storage === null ? computed[next++] : hostValue(storage).slice();
+      });
+    };
+    return {
+      run: (values) => {
+        const turn = this.queue.then(() => now(values));
+        this.queue = turn.then(
+          () => {},
+          () => {},
+        );
+        return turn;
+      },
+    };
+  }
+
   private async realizeNow(roots: readonly Node[], assigns: readonly Assignment[]): Promise<void> {
     const wanted = roots.filter((r) => leafStorage(r) === null);
     if (wanted.length === 0 && assigns.length === 0) return;
     const trace = this.trace(wanted, assigns);
-    const { step, loaded } = await this.stepFor(trace);
+    const built = await this.stepFor(trace);
+    const values = await this.run(trace, built, (storage) => storage.read());
+    wanted.forEach((root, i) => {
+      root.realized = new Storage(root.shape, root.dtype, values[i]);
+    });
+    for (const slot of built.step.assigned) {
+      const storage = trace.storages[slot];
+      // One assigned to itself, or without elements, was never brought here.
+      if (this.blockOf(storage) !== null) storage.host = null;
+      storage.version++;
+    }
+  }
+
+  /** Runs a step on the storages of a trace; `hostValue` gives what those hold that are staged. Returns the values of the trace's roots. */
+  private async run(
+    trace: Trace,
+    { step, loaded }: LoadedStep,
+    hostValue: (storage: Storage) => TypedArray,
+  ): Promise<TypedArray[]> {
     const slots = new Int32Array(step.program.slots);
     for (const { storage, layout } of step.resident)
       slots[storage + 1] = this.bring(trace.storages[storage], layout).address;
     const values: TypedArray[] = [];
     await this.device.run(loaded, slots, {
       before: (arena) => {
-        for (const { storage, offset } of step.staged) this.stage(trace.storages[storage], arena + offset);
+        for (const { storage, offset } of step.staged) this.stage(hostValue(trace.storages[storage]), arena + offset);
       },
       after: (arena) => {
-        for (let i = 0; i < wanted.length; i++) values.push(this.copyOut(wanted[i], arena + step.results[i].offset));
+        trace.roots.forEach((root, i) => {
+          values.push(this.copyOut(root, arena + step.results[i].offset));
+        });
       },
     });
-    wanted.forEach((root, i) => {
-      root.realized = new Storage(root.shape, root.dtype, values[i]);
-    });
-    for (const slot of step.assigned) {
-      const storage = trace.storages[slot];
-      // One assigned to itself, or without elements, was never brought here.
-      if (this.blockOf(storage) !== null) storage.host = null;
-      storage.version++;
-    }
+    return values;
   }
 
   /** The compiled step for a request, without running it: what `fovea plan` prints. */
@@ -152,8 +191,7 @@ export class CompiledTarget implements Target {
     return made;
   }
 
-  private stage(storage: Storage, address: number): void {
-    const data = storage.read();
+  private stage(data: TypedArray, address: number): void {
     this.device.bytes(address, data.byteLength).set(bytesOf(data));
   }
 

@@ -6,7 +6,7 @@
 import { RowKey } from '../graph/key.js';
 import { type Layout, layoutKey } from '../graph/layout.js';
 import type { AnyOp, Node } from '../graph/node.js';
-import { checkCurrent } from '../graph/stale.js';
+import { checkCurrent, leafStorage } from '../graph/stale.js';
 import type { Storage } from '../graph/storage.js';
 import type { Assignment } from '../graph/target.js';
 import { topological } from '../graph/traverse.js';
@@ -23,13 +23,6 @@ export interface Trace {
   /** Operations and how they hang together, without the storages' shapes and layouts. */
   readonly structure: string;
   readonly key: string;
-}
-
-/** The storage whose present value a node stands for, or null when the node must be computed. */
-export function leafStorage(node: Node): Storage | null {
-  if (node.realized !== null) return node.realized;
-  const read = node.op.facts.reads?.(node.attrs);
-  return read === undefined ? null : read.storage;
 }
 
 /** `residentLayout` says in which layout a storage already lies in the device's memory, or null when it is still on the host. */

@@ -49,6 +49,8 @@ export interface OpFacts<A> {
 
   /** An equal, cheaper node (x · 1 → x), or null. Called while compiling, inputs first. */
   simplify?(node: Node<A>): Node | null;
+  /** An equal node to this one times `scale` [C], a number for each entry of axis 1, with the factor moved into an operand. */
+  scaleChannels?(node: Node<A>, scale: Node): Node;
   /** What every element of the result is when no operand has any. Left out where that is 0, an empty sum, or the neutral element. */
   ofNothing?(attrs: A): number;
   /** A constant: the one number that every element is. */
@@ -104,14 +106,23 @@ export interface Lowering {
   build(k: KernelBuilder, epilogue: Epilogue): Kernel;
 }
 
+/** The lanes of a vector that count: `count` of them, from lane `first` on. */
+export interface LanePart {
+  readonly first: number;
+  readonly count: number;
+}
+
 /** The work fused behind a structured kernel, ending in the stores. */
 export interface Epilogue {
   /** Part of the kernel's name and identity. */
   readonly key: string;
   /** Declares the extra pointer parameters. Call once, after the kernel's own parameters. */
   params(k: KernelBuilder): void;
-  /** Takes a finished vector (or scalar) whose first element has these coordinates (one per entry of `coords`), computes what is fused and stores. */
-  emit(k: KernelBuilder, value: Value, coords: readonly (number | I32 | Affine)[]): void;
+  /**
+   * Takes a finished vector (or scalar) whose first element has these coordinates (one per entry of `coords`), computes what is fused and
+   * stores. Of a vector that shares lanes with another one, only `part` is stored; all its lanes lie inside the row.
+   */
+  emit(k: KernelBuilder, value: Value, coords: readonly (number | I32 | Affine)[], part?: LanePart): void;
   /** The main output, for kernels that accumulate in place or write by themselves (only when `epilogue` is false). */
   output(): Ptr;
 }

@@ -1,5 +1,6 @@
 /** What runs graphs: the reference interpreter, or a compiler with a device behind it. */
 
+import type { TypedArray } from '../util/dtype.js';
 import type { Node } from './node.js';
 import type { Storage } from './storage.js';
 
@@ -9,6 +10,12 @@ export interface Assignment {
   readonly value: Node;
 }
 
+/** A step that is compiled and bound, but for its inputs. */
+export interface PreparedStep {
+  /** Computes the roots from these inputs, row-major. The arrays returned are the caller's. */
+  run(inputs: readonly TypedArray[]): Promise<TypedArray[]>;
+}
+
 export interface Target {
   readonly name: string;
   /**
@@ -16,5 +23,10 @@ export interface Target {
    * Either everything takes effect or, when it rejects, nothing of it.
    */
   realize(roots: readonly Node[], assigns: readonly Assignment[]): Promise<void>;
+  /**
+   * Gets ready to compute `roots` again and again with other values in `inputs`, storages on the host that the graph reads. What else it
+   * reads must stay as it is. Targets without it are asked to `realize` each time.
+   */
+  prepare?(roots: readonly Node[], inputs: readonly Storage[]): Promise<PreparedStep>;
   dispose(): Promise<void>;
 }

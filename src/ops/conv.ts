@@ -11,7 +11,8 @@ import { defineOp, record } from '../graph/op.js';
 import { convInputGradLowerings, convLowerings, convWeightGradLowerings } from '../kernels/conv.js';
 import { ConfigError } from '../util/errors.js';
 import { formatShape, numel, type Shape, sameShape } from '../util/shape.js';
-import { pad } from './movement.js';
+import { mul } from './elementwise.js';
+import { pad, reshape } from './movement.js';
 import { requireDType } from './require-dtype.js';
 import { type Operand, shapeError } from './shape-error.js';
 import {
@@ -151,6 +152,7 @@ export const convOp = defineOp<ConvParams>('conv', {
   },
   vjp: (dy, { inputs: [x, w], attrs }) => [convInputGrad(dy, w, x.shape, attrs), convWeightGrad(dy, x, w.shape, attrs)],
   lower: ({ inputs: [x, w], attrs }, target) => convLowerings(x.shape, w.shape, attrs, target),
+  scaleChannels: ({ inputs: [x, w], attrs }, scale) => conv(x, scaleOutputs(w, scale), attrs),
   macs: (node) => numel(node.shape) * numel(node.inputs[1].shape.slice(1)),
 });
 
@@ -191,6 +193,11 @@ function checkOutputGrad(op: string, dy: Node, xShape: Shape, wShape: Shape, p: 
     [['dy', dy.shape, letters], ...convOperands(xShape, wShape)],
     `x and weight give ${formatShape(yShape)}. Pass a dy of that shape.`,
   );
+}
+
+/** weight [O, …] with the weights of each output channel times its number in `scale` [O]. */
+function scaleOutputs(weight: Node, scale: Node): Node {
+  return mul(weight, reshape(scale, [weight.shape[0], ...weight.shape.slice(1).map(() => 1)]));
 }
 
 function convName(wShape: Shape): string {

@@ -1,6 +1,7 @@
 /** What users hold: tensors, how they are made, differentiated, printed, and where they are computed. */
 
 export { backward, type GradOptions, grad } from './autograd.js';
+export { type CompiledFunction, compile } from './compiled-function.js';
 export type { ConvOptions, ConvTransposeOptions } from './conv.js';
 export * from './creation.js';
 export { type DeviceName, type DeviceOptions, deviceNames, type OpenedDevice, openDevice } from './device.js';

@@ -96,6 +96,24 @@ export function assignOnlyIf(ok: Tensor): void {
   }
 }
 
+/** Runs `body`, which may record but not assign. @throws {ConfigError} naming what it would change; then nothing of it stays recorded. */
+export function withoutAssignments<T>(body: () => T, advice: string): T {
+  const [assignedBefore, initialBefore] = [new Map(assigned), new Map(initial)];
+  const result = body();
+  const changed = [...assigned].filter(([tensor, value]) => assignedBefore.get(tensor) !== value);
+  if (changed.length === 0) return result;
+  for (const [tensor] of changed) {
+    assigned.delete(tensor);
+    const before = assignedBefore.get(tensor);
+    if (before !== undefined) stage(tensor, before);
+    else setCurrent(tensor, initialBefore.get(tensor) ?? buffer(tensor.storage!));
+  }
+  const names = changed.map(([tensor]) => tensor.storage?.name ?? `a tensor of shape ${formatShape(tensor.shape)}`);
+  throw new ConfigError(
+    `${advice}\n  It assigns to ${names.slice(0, 3).join(', ')}${names.length > 3 ? ' and others' : ''}.`,
+  );
+}
+
 function writeHost(tensor: Tensor, data: TypedArray): void {
   const size = numel(tensor.shape);
   if (data.length !== size) {

@@ -5,8 +5,8 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { leafStorage } from '../../src/compile/trace.js';
 import { print } from '../../src/graph/print.js';
+import { leafStorage } from '../../src/graph/stale.js';
 import { topological } from '../../src/graph/traverse.js';
 import { ReferenceTarget } from '../../src/ops/reference/index.js';
 import type { TypedArray } from '../../src/util/dtype.js';

@@ -6,9 +6,10 @@
 import { afterEach, expect, test } from 'vitest';
 import { compile } from '../../src/compile/pipeline.js';
 import { describe as describeStep } from '../../src/compile/plan.js';
-import { leafStorage, traceRequest } from '../../src/compile/trace.js';
+import { traceRequest } from '../../src/compile/trace.js';
 import { type Layout, layoutKey } from '../../src/graph/layout.js';
 import type { Node } from '../../src/graph/node.js';
+import { leafStorage } from '../../src/graph/stale.js';
 import { Storage } from '../../src/graph/storage.js';
 import type { Assignment, Target } from '../../src/graph/target.js';
 import * as nn from '../../src/nn/index.js';
