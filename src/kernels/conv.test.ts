@@ -325,6 +325,29 @@ describe.each(passes)('convolution, %s', (pass) => {
   });
 });
 
+/** Layers of ResNet-50, MobileNetV2 and EfficientNet with fewer channels and pixels. */
+const networkCases: readonly { what: string; x: Shape; filters: number; kernel: number; stride?: number }[] = [
+  { what: 'a first layer of 7×7, stride 2', x: [1, 3, 17, 30], filters: 24, kernel: 7, stride: 2 },
+  { what: '3×3 whose weights come in chunks', x: [1, 72, 7, 7], filters: 40, kernel: 3 },
+  { what: '3×3 of several images that share weights', x: [3, 48, 4, 4], filters: 80, kernel: 3 },
+  { what: '3×3, stride 2', x: [1, 24, 14, 28], filters: 48, kernel: 3, stride: 2 },
+  { what: '1×1 of 49 pixels in chunks', x: [1, 392, 7, 7], filters: 40, kernel: 1 },
+  { what: '1×1 into an odd number of blocks', x: [2, 24, 14, 14], filters: 72, kernel: 1 },
+  { what: '1×1, stride 2', x: [1, 40, 8, 28], filters: 72, kernel: 1, stride: 2 },
+];
+
+describe.each(wideTargets)('layers of networks, $lanes lanes', (target) => {
+  test.each(networkCases)('$what', ({ x, filters, kernel, stride = 1 }) => {
+    const pad = Math.floor(kernel / 2);
+    const padding = [
+      [pad, pad],
+      [pad, pad],
+    ] as const;
+    const c = { x, w: [filters, x[1], kernel, kernel], ...plainParams(2, { padding, stride: [stride, stride] }) };
+    for (const pass of passes) check(c, pass, target);
+  });
+});
+
 test('each kind of convolution has its kernels', () => {
   const way = (x: Shape, w: Shape, more: Partial<ConvParams> = {}) => {
     const p = plainParams(x.length - 2, more);
