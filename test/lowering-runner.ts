@@ -8,6 +8,7 @@ import { assembleKernel, type WasmFeatures } from '../src/codegen/wasm/index.js'
 import { type Layout, physicalShape, physicalSize } from '../src/graph/layout.js';
 import type { Epilogue, Lowering, TargetInfo } from '../src/graph/op.js';
 import { affine, type Float, interpret, type Kernel, KernelBuilder, type Ptr } from '../src/ir/index.js';
+import { storeLanes } from '../src/kernels/fused.js';
 import { contiguousStrides, numel, type Shape } from '../src/util/shape.js';
 
 /** What assemblers of 256 and 512 bits will ask for. */
@@ -29,14 +30,14 @@ export function standInEpilogue(coords: readonly number[], fused: boolean): Epil
       if (fused) other = k.param('other', 'f32');
       out = k.param('out', 'f32');
     },
-    emit(k, value, at) {
+    emit(k, value, at, part) {
       let offset = affine(0);
       at.forEach((c, d) => {
         offset = offset.plus(affine(c).times(strides[d]));
       });
       let v = value as Float;
       if (other !== null) v = k.load(other, offset, v.width).add(v.mul(0.5)).max(0);
-      k.store(out!, offset, v);
+      storeLanes(k, out!.at(offset), 1, v, v.width, part);
     },
     output: () => out!,
   };

@@ -5,7 +5,7 @@
 
 import { type Layout, layoutKey, physicalShape, physicalSize, plain } from '../graph/layout.js';
 import type { Node } from '../graph/node.js';
-import type { Epilogue, TargetInfo } from '../graph/op.js';
+import type { Epilogue, LanePart, TargetInfo } from '../graph/op.js';
 import type { View } from '../graph/view.js';
 import { type Affine, type I32, type Kernel, KernelBuilder, type Ptr, type Value } from '../ir/index.js';
 import {
@@ -399,18 +399,13 @@ function epilogueOf(body: Body): Epilogue {
     params(k: KernelBuilder) {
       pointers = declareBody(k, body);
     },
-    emit(k: KernelBuilder, value: Value, coords: readonly (number | I32 | Affine)[], width?: number) {
-      emitBody(k, body, pointers!, width ?? widthOf(k, value), [value], coords);
+    emit(k: KernelBuilder, value: Value, coords: readonly (number | I32 | Affine)[], part?: LanePart) {
+      emitBody(k, body, pointers!, value.width, [value], coords, part);
     },
     output(): Ptr {
       return pointers!.outputs[0];
     },
   };
-}
-
-function widthOf(k: KernelBuilder, value: Value): number {
-  const { type } = (value as unknown as { expr: { type: string } }).expr;
-  return type === 'vf' || type === 'vi' ? k.lanes : 1;
 }
 
 /** Strides of an operand of shape `from` over the axes of `to`: the same axes, sizes of 1 aside. */

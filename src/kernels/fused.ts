@@ -5,6 +5,7 @@
  */
 
 import { attrsKey } from '../graph/key.js';
+import type { LanePart } from '../graph/op.js';
 import { type Affine, affine, type ElemType, type I32, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
 import type { DType } from '../util/dtype.js';
 
@@ -99,13 +100,15 @@ export function offsetAt(o: Operand, coords: readonly (number | I32 | Affine)[])
 
 /**
  * Reads `width` elements side by side along the last axis of an operand: a load, a broadcast, or lanes gathered one by one,
- * depending on its stride there.
+ * depending on its stride there. Of a vector of which only `part` counts, other lanes may be read as well if they lie side by side.
  */
-export function loadLanes(k: KernelBuilder, p: Ptr, laneStride: number, width: number): Value {
+export function loadLanes(k: KernelBuilder, p: Ptr, laneStride: number, width: number, part?: LanePart): Value {
   if (width === 1) return k.load(p, 0, 1);
   if (laneStride === 1) return k.load(p, 0, width);
   if (laneStride === 0) return k.broadcast(p, 0);
-  const lanes = Array.from({ length: width }, (_, i) => k.load(p, i * laneStride, 1));
+  const { first, count } = part ?? { first: 0, count: width };
+  const counting = Array.from({ length: count }, (_, i) => k.load(p, (first + i) * laneStride, 1));
+  const lanes = Array.from({ length: width }, (_, i) => counting[i - first] ?? counting[0]);
   if (p.elem === 'f32') return k.lanesOf(lanes as never);
   return (k.lanesOf(lanes.map((x) => (x as I32).asF()) as never) as unknown as { asI(): Value }).asI();
 }
@@ -155,7 +158,7 @@ export function evaluateStep(
   }
 }
 
-/** Loads, computes and stores a body at one place: the whole of an epilogue. */
+/** Loads, computes and stores a body at one place: the whole of an epilogue. Of a vector, only the lanes of `part` are stored. */
 export function emitBody(
   k: KernelBuilder,
   body: Body,
@@ -163,6 +166,7 @@ export function emitBody(
   width: number,
   anchors: readonly Value[],
   coords: readonly (number | I32 | Affine)[],
+  part?: LanePart,
 ): void {
   const last = coords.length - 1;
   const values = evaluateSteps(
@@ -175,19 +179,28 @@ export function emitBody(
         pointers.operands[i].at(offsetAt(body.operands[i], coords)),
         body.operands[i].strides[last] ?? 0,
         width,
+        part,
       ),
     anchors,
   );
   body.outputs.forEach((o, i) => {
-    storeLanes(k, pointers.outputs[i].at(offsetAt(o.to, coords)), o.to.strides[last] ?? 1, values[o.step], width);
+    storeLanes(k, pointers.outputs[i].at(offsetAt(o.to, coords)), o.to.strides[last] ?? 1, values[o.step], width, part);
   });
 }
 
-/** The counterpart of `loadLanes`. Stores with a stride go lane by lane. */
-export function storeLanes(k: KernelBuilder, p: Ptr, laneStride: number, value: Value, width: number): void {
-  if (width === 1 || laneStride === 1) {
+/** The counterpart of `loadLanes`. Stores with a stride or of a part go lane by lane. */
+export function storeLanes(
+  k: KernelBuilder,
+  p: Ptr,
+  laneStride: number,
+  value: Value,
+  width: number,
+  part?: LanePart,
+): void {
+  if (width === 1 || (laneStride === 1 && part === undefined)) {
     k.store(p, 0, value);
     return;
   }
-  for (let i = 0; i < width; i++) k.store(p, i * laneStride, (value as unknown as { lane(i: number): Value }).lane(i));
+  const { first, count } = part ?? { first: 0, count: width };
+  for (let i = first; i < first + count; i++) k.store(p, i * laneStride, value.lane(i));
 }

@@ -1,10 +1,21 @@
 /**
  * Loop nests for work without a structure of its own: elementwise bodies over strided operands of any rank (reductions: reduce.ts).
  * Axes that every operand walks alike are merged first, so contiguous tensors become one flat loop and blocked layouts a loop over vectors.
- * Buffers are padded to whole vectors, so a flat loop needs no tail; rows inside a larger tensor finish their tail one element at a time.
+ * Buffers are padded to whole vectors, so a flat loop needs no tail; rows inside a larger tensor finish their tail with a
+ * vector that ends where the row ends.
  */
 
-import { type Affine, affine, type I32, type Kernel, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
+import type { LanePart } from '../graph/op.js';
+import {
+  type Affine,
+  affine,
+  type I32,
+  type Kernel,
+  type KernelBuilder,
+  type Ptr,
+  PtrVar,
+  type Value,
+} from '../ir/index.js';
 import {
   type Body,
   type BodyPointers,
@@ -38,7 +49,7 @@ export function pointwiseKernel(k: KernelBuilder, name: string, sizes: readonly 
   return k.finish(name);
 }
 
-/** The last axis is a block of a few vectors, written out; the loop runs over the axis before it. */
+/** The last axis is a block of a few vectors, written out; the loop runs over the axis before it, a few blocks a turn. */
 function blockLoop(
   k: KernelBuilder,
   body: Body,
@@ -47,32 +58,39 @@ function blockLoop(
   vectors: number,
 ): void {
   const loopAxis = dims.length - 2;
+  const unroll = Math.max(1, Math.floor(vectorsPerTurn(body) / vectors));
   shareOut(k, dims.slice(0, loopAxis), dims[loopAxis], vectors * k.lanes, (outer, from, to) => {
     const start = (o: Operand, p: Ptr) => p.at(offsetAt(o, [...outer, from]));
     const ins = body.operands.map((o, i) => start(o, pointers.operands[i]));
     const outs = body.outputs.map((o, i) => start(o.to, pointers.outputs[i]));
     const fixed = body.operands.map((o) => o.strides[loopAxis] === 0);
-    const lane = (i: number) => body.operands[i].strides[loopAxis + 1];
-    const read = (p: readonly Ptr[], v: number) => (i: number) =>
-      loadLanes(k, p[i].at(v * k.lanes * lane(i)), lane(i), k.lanes);
-    const known = Array.from({ length: vectors }, (_, v) => hoist(k, body, fixed, k.lanes, read(ins, v)));
+    const read = (p: readonly Ptr[], v: number, u: number) => (i: number) => {
+      const { strides } = body.operands[i];
+      const lane = strides[loopAxis + 1];
+      return loadLanes(k, p[i].at(u * strides[loopAxis] + v * k.lanes * lane), lane, k.lanes);
+    };
+    const known = Array.from({ length: vectors }, (_, v) => hoist(k, body, fixed, k.lanes, read(ins, v, 0)));
     const inVars = ins.map((p, i) => (fixed[i] ? p : k.ptrVar(p)));
     const outVars = outs.map((p) => k.ptrVar(p));
-    k.loop({ from, to }, () => {
-      for (let v = 0; v < vectors; v++) {
-        const values = evaluateSteps(k, body, k.lanes, read(inVars, v), [], known[v]);
-        body.outputs.forEach((o, i) => {
-          const s = o.to.strides[loopAxis + 1];
-          storeLanes(k, outVars[i].at(v * k.lanes * s), s, values[o.step], k.lanes);
-        });
+    const turn = (blocks: number) => {
+      for (let u = 0; u < blocks; u++) {
+        for (let v = 0; v < vectors; v++) {
+          const values = evaluateSteps(k, body, k.lanes, read(inVars, v, u), [], known[v]);
+          body.outputs.forEach((o, i) => {
+            const s = o.to.strides[loopAxis + 1];
+            const at = u * o.to.strides[loopAxis] + v * k.lanes * s;
+            storeLanes(k, outVars[i].at(at), s, values[o.step], k.lanes);
+          });
+        }
       }
       inVars.forEach((p, i) => {
-        if (!fixed[i]) (p as ReturnType<KernelBuilder['ptrVar']>).advance(body.operands[i].strides[loopAxis]);
+        if (p instanceof PtrVar) p.advance(blocks * body.operands[i].strides[loopAxis]);
       });
       outVars.forEach((p, i) => {
-        p.advance(body.outputs[i].to.strides[loopAxis]);
+        p.advance(blocks * body.outputs[i].to.strides[loopAxis]);
       });
-    });
+    };
+    inTurns(k, from, to, unroll, (_, blocks) => turn(blocks));
   });
 }
 
@@ -86,51 +104,88 @@ function rowLoop(k: KernelBuilder, body: Body, pointers: BodyPointers, dims: rea
     body.operands.every((o) => isUnitWalk(o.strides[axis]));
   const size = dims[axis];
   const vectors = flat ? Math.ceil(size / k.lanes) : Math.floor(size / k.lanes);
-  const unroll = body.steps.length > 24 ? 1 : body.steps.length > 10 ? 2 : 4;
   const tail = flat ? 0 : size - vectors * k.lanes;
   shareOut(k, dims.slice(0, axis), Math.max(vectors, 1), k.lanes, (outer, from, to, last) => {
     const start = (o: Operand, p: Ptr) => p.at(offsetAt(o, outer));
     const ins = body.operands.map((o, i) => start(o, pointers.operands[i]));
     const outs = body.outputs.map((o, i) => start(o.to, pointers.outputs[i]));
     const fixed = body.operands.map((o) => o.strides[axis] === 0);
-    const run = (at: Affine, width: number, turns: number, known: readonly StepValues[]) => {
-      for (let u = 0; u < turns; u++) {
-        const here = at.plus(u * width);
-        const values = evaluateSteps(
-          k,
-          body,
-          width,
-          (i) =>
-            loadLanes(k, ins[i].at(here.times(body.operands[i].strides[axis])), body.operands[i].strides[axis], width),
-          [],
-          known[0],
-        );
-        body.outputs.forEach((o, i) => {
-          const s = o.to.strides[axis];
-          storeLanes(k, outs[i].at(here.times(s)), s, values[o.step], width);
-        });
-      }
+    const evaluate = (at: Affine, width: number, known: StepValues, part?: LanePart) =>
+      evaluateSteps(
+        k,
+        body,
+        width,
+        (i) => {
+          const s = body.operands[i].strides[axis];
+          return loadLanes(k, ins[i].at(at.times(s)), s, width, part);
+        },
+        [],
+        known,
+      );
+    const store = (values: readonly Value[], at: Affine, width: number, part?: LanePart) => {
+      body.outputs.forEach((o, i) => {
+        const s = o.to.strides[axis];
+        storeLanes(k, outs[i].at(at.times(s)), s, values[o.step], width, part);
+      });
     };
-    if (vectors > 0) {
-      const known = [hoist(k, body, fixed, k.lanes, (i) => loadLanes(k, ins[i], 0, k.lanes))];
-      const elements = (i: I32) => affine(i).times(k.lanes);
-      if (unroll === 1 || vectors < unroll) {
-        k.loop({ from, to }, (i) => run(elements(i), k.lanes, 1, known));
-      } else {
-        const span = (typeof to === 'number' ? k.i32(to) : to).sub(typeof from === 'number' ? k.i32(from) : from);
-        const bulk = span.sub(span.rem(unroll)).add(from as never);
-        k.loop({ from, to: bulk, step: unroll }, (i) => run(elements(i), k.lanes, unroll, known));
-        k.loop({ from: bulk, to }, (i) => run(elements(i), k.lanes, 1, known));
-      }
+    if (vectors === 0) {
+      // A row shorter than a vector: what is computed is computed for all its elements at once.
+      const computes = body.steps.some((s) => s.kind === 'apply');
+      const part = { first: 0, count: tail };
+      if (computes && tail > 1) store(evaluate(affine(0), k.lanes, [], part), affine(0), k.lanes, part);
+      else for (let t = 0; t < tail; t++) store(evaluate(affine(t), 1, []), affine(t), 1);
+      return;
     }
-    if (tail > 0) {
-      const finish = () => {
-        for (let t = 0; t < tail; t++) run(affine(vectors * k.lanes + t), 1, 1, [[]]);
-      };
+    const known = hoist(k, body, fixed, k.lanes, (i) => loadLanes(k, ins[i], 0, k.lanes));
+    // The last vector ends where the row ends and shares lanes with the one before it. Where a result replaces an operand it has to be computed
+    // before those lanes are written; where it could not be stored whole anyway, or its row is shared out, its own lanes follow one by one.
+    const lastAt = affine(size - k.lanes);
+    const whole = last === true && body.outputs.every((o) => o.to.strides[axis] === 1);
+    const lastValues = tail > 0 && whole ? evaluate(lastAt, k.lanes, known) : null;
+    inTurns(k, from, to, Math.min(vectorsPerTurn(body), vectors), (i, turns) => {
+      for (let u = 0; u < turns; u++) {
+        const here = affine(i).plus(u).times(k.lanes);
+        store(evaluate(here, k.lanes, known), here, k.lanes);
+      }
+    });
+    if (lastValues !== null) store(lastValues, lastAt, k.lanes);
+    else if (tail > 0) {
+      const part = { first: k.lanes - tail, count: tail };
+      const finish = () => store(evaluate(lastAt, k.lanes, known, part), lastAt, k.lanes, part);
       if (last === true) finish();
       else k.if(last, finish);
     }
   });
+}
+
+/** Vectors of a body that are worth writing out, so that loops cost little and latencies overlap. */
+function vectorsPerTurn(body: Body): number {
+  return body.steps.length > 24 ? 1 : body.steps.length > 10 ? 2 : 4;
+}
+
+/** Turns of `unroll` while there are enough, then single ones. */
+function inTurns(
+  k: KernelBuilder,
+  from: number | I32,
+  to: number | I32,
+  unroll: number,
+  turn: (first: number | I32, count: number) => void,
+): void {
+  if (unroll === 1) {
+    k.loop({ from, to }, (i) => turn(i, 1));
+    return;
+  }
+  if (typeof from === 'number' && typeof to === 'number') {
+    const bulk = to - ((to - from) % unroll);
+    k.loop({ from, to: bulk, step: unroll }, (i) => turn(i, unroll));
+    if (to > bulk) turn(bulk, to - bulk);
+    return;
+  }
+  const [first, end] = [from, to].map((x) => (typeof x === 'number' ? k.i32(x) : x));
+  const span = end.sub(first);
+  const bulk = span.sub(span.rem(unroll)).add(first);
+  k.loop({ from: first, to: bulk, step: unroll }, (i) => turn(i, unroll));
+  k.loop({ from: bulk, to: end }, (i) => turn(i, 1));
 }
 
 /** Values that do not change along the loop, computed once before it. */

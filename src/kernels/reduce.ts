@@ -3,6 +3,7 @@
  * Lanes run along the innermost axis, whether it is kept (nothing to fold) or reduced (folded at the end).
  */
 
+import type { LanePart } from '../graph/op.js';
 import { type Affine, affine, type I32, type Kernel, type KernelBuilder, type Value } from '../ir/index.js';
 import { contiguousStrides } from '../util/shape.js';
 import {
@@ -171,40 +172,31 @@ export function reduceKernel(
   const loopAxes = dims.map((_, d) => d).filter((d) => marks[d]);
   const size = dims[innerAxis];
 
-  /** Accumulates over all reduced axes at the given kept coordinates, `vectors` × `width` elements side by side along a kept inner axis. */
-  const accumulate = (coords: (number | I32 | Affine)[], vectors: number, width: number): Value[][] => {
-    const sums = Array.from({ length: vectors }, () =>
-      accumulations.map((a) => k.var(a.float ? k.f32(a.init, width) : k.int(a.init, width))),
-    );
-    const walk = (level: number, at: (number | I32 | Affine)[]) => {
-      if (level === loopAxes.length) {
-        for (let v = 0; v < vectors; v++) {
-          const here = [...at];
-          if (vectors > 1) here[innerAxis] = affine(here[innerAxis]).plus(v * width);
-          const values = evaluateSteps(
-            k,
-            before,
-            width,
-            (i) =>
-              loadLanes(k, ins[i].at(offsetAt(before.operands[i], here)), before.operands[i].strides[innerAxis], width),
-            [],
-          );
-          accumulations.forEach((a, j) => {
-            const sum = sums[v][j];
-            sum.set(a.combine(k, sum.value, values[before.outputs[j].step]) as never);
-          });
-        }
-        return;
-      }
-      k.loop(dims[loopAxes[level]], (i) => {
-        const here = [...at];
-        here[loopAxes[level]] = i;
-        walk(level + 1, here);
-      });
-    };
-    walk(0, coords);
-    return sums.map((s) => s.map((v) => v.value));
+  const load = (width: number, at: readonly Coordinate[], part?: LanePart) => (i: number) => {
+    const o = before.operands[i];
+    return loadLanes(k, ins[i].at(offsetAt(o, at)), o.strides[innerAxis], width, part);
   };
+  const neutral = (width: number) => accumulations.map((a) => (a.float ? k.f32(a.init, width) : k.int(a.init, width)));
+  const start = (width: number): Sums => neutral(width).map((x) => k.var<Value>(x));
+  const add = (sums: Sums, xs: readonly Value[]) =>
+    accumulations.forEach((a, j) => {
+      sums[j].set(a.combine(k, sums[j].value, xs[j]));
+    });
+  const combine = (x: readonly Value[], y: readonly Value[]) => accumulations.map((a, j) => a.combine(k, x[j], y[j]));
+  /** What is accumulated of one place. */
+  const terms = (width: number, at: readonly Coordinate[], part?: LanePart): Value[] => {
+    const values = evaluateSteps(k, before, width, load(width, at, part), []);
+    return before.outputs.map((o) => values[o.step]);
+  };
+  const loops = (axes: readonly number[], at: Coordinate[], body: (at: Coordinate[]) => void): void => {
+    if (axes.length === 0) {
+      body(at);
+      return;
+    }
+    k.loop(dims[axes[0]], (i) => loops(axes.slice(1), at.with(axes[0], i), body));
+  };
+  const origin: Coordinate[] = dims.map(() => 0);
+  const heavy = before.steps.length > 24;
 
   if (innerKept) {
     // Lanes run along the kept inner axis: no folding at the end.
@@ -214,31 +206,64 @@ export function reduceKernel(
     const padded = outerKept.length === 0 && all.every((_, i) => isUnitWalk(space.operands[i].strides[innerAxis]));
     const vectors = padded ? Math.ceil(size / k.lanes) : whole;
     const tail = padded ? 0 : size - whole * k.lanes;
-    const group = vectors % 4 === 0 ? 4 : vectors % 2 === 0 ? 2 : 1;
-    const tiles = vectors / group + tail;
-    k.tasks(outerKept.reduce((n, d) => n * dims[d], 1) * Math.max(tiles, 1), (task) => {
-      const coords: (number | I32 | Affine)[] = dims.map(() => 0);
-      const index = unravel(k, task, [...outerKept.map((d) => dims[d]), Math.max(tiles, 1)]);
+    const group = Math.min(4, Math.max(vectors, 1));
+    const tiles = Math.floor(vectors / group);
+    const rest = vectors - tiles * group;
+    // Sums of few vectors take turns, so that an addition need not wait for the one before it.
+    const along = loopAxes[loopAxes.length - 1];
+    const turns = loopAxes.length === 0 ? 1 : dims[along];
+    const chains = heavy
+      ? 1
+      : Math.min(Math.max(turns, 1), Math.max(1, Math.floor(8 / (group * accumulations.length))));
+
+    /** The results of `count` vectors side by side. */
+    const accumulate = (coords: Coordinate[], count: number, part?: LanePart): Value[][] => {
+      const sums = Array.from({ length: chains }, () => Array.from({ length: count }, () => start(k.lanes)));
+      const step = (at: readonly Coordinate[], chain: number) => {
+        for (let v = 0; v < count; v++) {
+          const here = at.with(innerAxis, affine(at[innerAxis]).plus(v * k.lanes));
+          add(sums[chain][v], terms(k.lanes, here, part));
+        }
+      };
+      loops(loopAxes.slice(0, -1), coords, (at) => {
+        const onward = (i: Coordinate) => (loopAxes.length === 0 ? at : at.with(along, i));
+        const bulk = turns - (turns % chains);
+        k.loop({ to: bulk, step: chains }, (i) => {
+          for (let c = 0; c < chains; c++) step(onward(affine(i).plus(c)), c);
+        });
+        for (let i = bulk; i < turns; i++) step(onward(i), i - bulk);
+      });
+      const values = sums.map((chain) => chain.map((line) => line.map((sum) => sum.value)));
+      return values[0].map((_, v) => values.map((chain) => chain[v]).reduce(combine));
+    };
+    const finishAt = (coords: Coordinate[], count: number, part?: LanePart) => {
+      accumulate(coords, count, part).forEach((results, v) => {
+        const at = coords.with(innerAxis, affine(coords[innerAxis]).plus(v * k.lanes));
+        emitBody(k, finish, pointers, k.lanes, results, at, part);
+      });
+    };
+
+    const parts = tiles + (rest > 0 ? 1 : 0) + (tail > 0 ? 1 : 0);
+    k.tasks(outerKept.reduce((n, d) => n * dims[d], 1) * parts, (task) => {
+      const index = unravel(k, task, [...outerKept.map((d) => dims[d]), parts]);
+      const coords = [...origin];
       outerKept.forEach((d, i) => {
         coords[d] = index[i];
       });
       const tile = index[index.length - 1];
-      const wide = () => {
-        coords[innerAxis] = affine(tile).times(group * k.lanes);
-        const results = accumulate(coords, group, k.lanes);
-        results.forEach((r, v) => {
-          const at = [...coords];
-          at[innerAxis] = affine(coords[innerAxis]).plus(v * k.lanes);
-          emitBody(k, finish, pointers, k.lanes, r, at);
-        });
+      const cases: (() => void)[] = [];
+      if (tiles > 0) cases.push(() => finishAt(coords.with(innerAxis, affine(tile).times(group * k.lanes)), group));
+      if (rest > 0) cases.push(() => finishAt(coords.with(innerAxis, tiles * group * k.lanes), rest));
+      if (tail > 0) {
+        // A vector that ends where the row ends, or one longer than the row.
+        const part = { first: whole > 0 ? k.lanes - tail : 0, count: tail };
+        cases.push(() => finishAt(coords.with(innerAxis, whole * k.lanes - part.first), 1, part));
+      }
+      const choose = (i: number): void => {
+        if (i === cases.length - 1) cases[i]();
+        else k.if(tile.lt(parts - cases.length + i + 1), cases[i], () => choose(i + 1));
       };
-      const narrow = () => {
-        coords[innerAxis] = affine(tile).plus(vectors * k.lanes - vectors / group);
-        emitBody(k, finish, pointers, 1, accumulate(coords, 1, 1)[0], coords);
-      };
-      if (tail === 0) wide();
-      else if (vectors === 0) narrow();
-      else k.if(tile.lt(vectors / group), wide, narrow);
+      if (cases.length > 0) choose(0);
     });
     return k.finish(name);
   }
@@ -246,83 +271,51 @@ export function reduceKernel(
   // Lanes run along the reduced inner axis and are folded at the end; several accumulators hide the latency of each addition.
   const outerLoops = loopAxes.slice(0, -1);
   const whole = Math.floor(size / k.lanes);
-  const chains = whole >= 8 ? 4 : 1;
+  const tail = size - whole * k.lanes;
+  const chains = whole >= 8 && !heavy ? Math.max(1, Math.floor(4 / Math.ceil(accumulations.length / 2))) : 1;
+  // What is left of a row is a vector as well, with neutral elements in the lanes that do not count: it ends where the row ends, or,
+  // where the row is shorter than a vector, runs past it.
+  const scalars = tail < (whole > 0 ? 2 : 4);
+  const part = { first: whole > 0 ? k.lanes - tail : 0, count: tail };
+  const counts = scalars ? null : whole > 0 ? k.iota().ge(part.first) : k.iota().lt(part.count);
   k.tasks(
     keptAxes.reduce((n, d) => n * dims[d], 1),
     (task) => {
-      const coords: (number | I32 | Affine)[] = dims.map(() => 0);
       const index = unravel(
         k,
         task,
         keptAxes.map((d) => dims[d]),
       );
+      const coords = [...origin];
       keptAxes.forEach((d, i) => {
         coords[d] = index[i];
       });
-      const wideSums = Array.from({ length: whole > 0 ? chains : 0 }, () =>
-        accumulations.map((a) => k.var(a.float ? k.f32(a.init, k.lanes) : k.int(a.init, k.lanes))),
-      );
-      const restSums = accumulations.map((a) => k.var(a.float ? k.f32(a.init, 1) : k.int(a.init, 1)));
-      const add = (
-        sums: { value: Value; set(v: never): void }[],
-        at: readonly (number | I32 | Affine)[],
-        width: number,
-      ) => {
-        const values = evaluateSteps(
-          k,
-          before,
-          width,
-          (i) =>
-            loadLanes(k, ins[i].at(offsetAt(before.operands[i], at)), before.operands[i].strides[innerAxis], width),
-          [],
-        );
-        accumulations.forEach((a, j) => {
-          sums[j].set(a.combine(k, sums[j].value, values[before.outputs[j].step]) as never);
-        });
-      };
-      const row = (at: readonly (number | I32 | Affine)[]) => {
-        const place = (x: number | I32 | Affine) => [...at.slice(0, innerAxis), x];
+      const wide = Array.from({ length: whole > 0 || !scalars ? chains : 0 }, () => start(k.lanes));
+      const single = start(1);
+      loops(outerLoops, coords, (at) => {
+        const place = (x: Coordinate) => at.with(innerAxis, x);
         const turns = Math.floor(whole / chains);
-        if (turns > 0) {
-          k.loop(turns, (i) => {
-            for (let c = 0; c < chains; c++)
-              add(
-                wideSums[c],
-                place(
-                  affine(i)
-                    .times(chains * k.lanes)
-                    .plus(c * k.lanes),
-                ),
-                k.lanes,
-              );
-          });
-        }
-        for (let c = turns * chains; c < whole; c++) add(wideSums[c % chains], place(c * k.lanes), k.lanes);
-        for (let t = whole * k.lanes; t < size; t++) add(restSums, place(t), 1);
-      };
-      const walk = (level: number, at: readonly (number | I32 | Affine)[]) => {
-        if (level === outerLoops.length) {
-          row(at);
-          return;
-        }
-        k.loop(dims[outerLoops[level]], (i) => {
-          const here = [...at];
-          here[outerLoops[level]] = i;
-          walk(level + 1, here);
+        k.loop(turns, (i) => {
+          for (let c = 0; c < chains; c++) {
+            add(wide[c], terms(k.lanes, place(affine(i).times(chains).plus(c).times(k.lanes))));
+          }
         });
-      };
-      walk(0, coords);
-      const results = accumulations.map((a, j) => {
-        let total = restSums[j].value;
-        if (wideSums.length > 0) {
-          let wide = wideSums[0][j].value;
-          for (let c = 1; c < chains; c++) wide = a.combine(k, wide, wideSums[c][j].value);
-          total = a.combine(k, a.fold(k, wide), total);
-        }
-        return total;
+        for (let v = turns * chains; v < whole; v++) add(wide[v % chains], terms(k.lanes, place(v * k.lanes)));
+        if (counts !== null) {
+          const xs = terms(k.lanes, place(whole * k.lanes - part.first), part);
+          const idle = neutral(k.lanes);
+          add(wide[whole % chains], xs.map((x, j) => k.select(counts, x, idle[j]))); // biome-ignore format: one thought
+        } else for (let t = whole * k.lanes; t < size; t++) add(single, terms(1, place(t)));
       });
+      const rest = single.map((sum) => sum.value);
+      const folded = wide.map((line) => line.map((sum) => sum.value));
+      const results =
+        wide.length === 0 ? rest : combine(folded.reduce(combine).map((x, j) => accumulations[j].fold(k, x)), rest); // biome-ignore format: one thought
       emitBody(k, finish, pointers, 1, results, coords);
     },
   );
   return k.finish(name);
 }
+
+type Coordinate = number | I32 | Affine;
+type Sums = { readonly value: Value; set(v: Value): void }[];
