@@ -4,8 +4,8 @@
  *   dy, x  [N, C/b, D·H·W, b]     dw  [C/b, taps, 1, b]     scratch  [C/b, parts, taps, b], each part on cache lines of its own
  *
  * A task has a part of one block's rows. Rows of dy and x stream by once: a row meets the rows of x under its taps while both are in the
- * first-level cache. Sums stay in registers over as many rows as the cache holds where all taps meet, and are added to the part's in scratch.
- * A second kernel adds the parts. How many there are depends on shapes alone, so the order of every sum is the same for any number of threads.
+ * first-level cache. Sums stay in registers for a row, or for all rows that meet all taps, and are then added to the part's in scratch. A
+ * second kernel adds the parts. How many there are depends on shapes alone, so the order of every sum is the same for any number of threads.
  */
 
 import type { Epilogue, TargetInfo } from '../graph/op.js';
@@ -38,9 +38,6 @@ const enoughTasks = 48;
 
 /** Bytes of dy and x that a part has at least: a scratch of its own must pay. */
 const partBytes = 48 * 1024;
-
-/** Bytes of dy and x that a first-level cache holds, while several passes look at them. */
-const chunkBytes = 24 * 1024;
 
 /** A block's images and rows, dealt out. */
 interface Parts {
@@ -196,7 +193,8 @@ function addRows(
   const first = Math.max(0, Math.ceil(height.before / height.stride));
   const end =
     Math.floor((height.input - 1 + height.before - (height.kernel - 1) * height.dilation) / height.stride) + 1;
-  const fits = groups.length === 1 && height.kernel <= rowsTogether(groups, target);
+  // Where a block has several vectors, each would walk all the rows by itself: too many for the first-level cache.
+  const fits = b === k.lanes && groups.length === 1 && height.kernel <= rowsTogether(groups, target);
   if (!fits || end <= first) {
     k.loop(rows, single);
     return;
@@ -204,28 +202,19 @@ function addRows(
   const from = rows.from.max(k.i32(first)).min(rows.to);
   const to = rows.to.min(k.i32(end)).max(from);
   if (first > 0) k.loop({ from: rows.from, to: from }, single);
-  const vectors = b / k.lanes;
-  const rowBytes = 4 * b * (width.output + height.stride * width.input);
-  const chunk = Math.max(1, Math.floor(chunkBytes / rowBytes));
   const sourceRow = width.input * b;
-  const sumChunk = (from: I32, to: I32) => {
-    const place = affine(from).times(height.stride).plus(-height.before);
-    for (let v = 0; v < vectors; v++) {
-      const pixels = k.ptrVar(dy.at(affine(from).times(width.output * b)).at(v * k.lanes));
-      const source = k.ptrVar(x.at(place.times(sourceRow)).at(v * k.lanes));
-      const meeting = { count: height.kernel, source, sourceStep: height.dilation * sourceRow, block: b };
-      const at = (r: number, tap: number) => total.at((r * width.kernel + tap) * b + v * k.lanes);
-      sumRows(k, groups[0], meeting, target, at, (row) => {
-        k.loop({ from, to }, () => {
-          row(pixels);
-          pixels.advance(width.output * b);
-          source.advance(height.stride * sourceRow);
-        });
-      });
-    }
-  };
-  if (vectors === 1) sumChunk(from, to);
-  else k.loop({ from, to, step: chunk }, (start) => sumChunk(start, start.add(chunk).min(to)));
+  const pixels = k.ptrVar(dy.at(affine(from).times(width.output * b)));
+  const place = affine(from).times(height.stride).plus(-height.before);
+  const source = k.ptrVar(x.at(place.times(sourceRow)));
+  const meeting = { count: height.kernel, source, sourceStep: height.dilation * sourceRow, block: b };
+  const at = (r: number, tap: number) => total.at((r * width.kernel + tap) * b);
+  sumRows(k, groups[0], meeting, target, at, (row) => {
+    k.loop({ from, to }, () => {
+      row(pixels);
+      pixels.advance(width.output * b);
+      source.advance(height.stride * sourceRow);
+    });
+  });
   if (end < height.output) k.loop({ from: to, to: rows.to }, single);
 }
 
