@@ -72,9 +72,8 @@ export function directKernel(k: KernelBuilder, c: Direct, target: TargetInfo, ep
   k.tasks(plan.lineGroups * c.groups * tiles, (task) => {
     const at = unravel(k, task, order);
     const [lineGroup, group, tile] = plan.weightsFirst ? [at[2], at[0], at[1]] : at;
-    const from = lineGroup.mul(plan.linesEach);
-    const even = plan.lineGroups * plan.linesEach === lines;
-    const to = even ? from.add(plan.linesEach) : from.add(plan.linesEach).min(k.i32(lines));
+    const bound = (group: I32) => group.mul(lines).div(plan.lineGroups);
+    const [from, to] = [bound(lineGroup), bound(lineGroup.add(1))];
     const emitter: Emitter = { k, c, target, plan, x, w, scratch, epilogue };
     eachCut(k, plan.cuts, tile, (first, blocks) =>
       k.loop(plan.chunks, (chunk) =>

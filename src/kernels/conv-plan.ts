@@ -17,8 +17,7 @@ export interface BlockCut {
 export interface DirectPlan {
   /** One or two sizes of tiles, in the order in which they cover the result blocks of a group. */
   readonly cuts: readonly BlockCut[];
-  /** Lines (rows of all images) of a task, and how many such tasks a tile has. */
-  readonly linesEach: number;
+  /** Parts of nearly equal size into which the lines (rows of all images) are cut. */
   readonly lineGroups: number;
   /** A tile's tasks follow each other, so that its weights are read once; else a line group's do, and its source is. */
   readonly weightsFirst: boolean;
@@ -35,7 +34,7 @@ const multipliers = 2;
 const loads = 2;
 
 /** Multiplications written out at most: in one body, and in all bodies of a kernel. WebAssembly's engines take long loops well. */
-const bodyLimit = 480;
+const bodyLimit = 600;
 const totalLimit = 2400;
 const narrowLimit = 6000;
 
@@ -65,19 +64,16 @@ export function planDirect(c: Direct, target: TargetInfo): DirectPlan {
   const lineBytes = 4 * c.sourceWidth * (c.plainSource ? c.sourceChannels : c.summed) * (c.columns[0].sourceStep || 1);
   // A task's source lines should stay in the second-level cache while the next tiles read them again.
   const cached = weightsFirst ? lines : Math.max(4, Math.floor((256 * 1024) / lineBytes));
-  // Tasks of 50 000 multiplications of vectors take some tens of microseconds: long beside the price of handing one out.
-  const worth = Math.ceil((50_000 * target.lanes) / lineMacs);
+  // Tasks of 200 000 multiply–adds take microseconds at least: long beside the price of handing one out.
+  const worth = Math.ceil(200_000 / lineMacs);
   const wanted = Math.ceil((target.threads * 8) / tiles);
-  const most = Math.min(lines, Math.max(worth, Math.min(cached, Math.ceil(lines / wanted))));
-  const lineGroups = Math.ceil(lines / most);
-  const linesEach = Math.ceil(lines / lineGroups);
+  const lineGroups = Math.ceil(lines / Math.max(worth, Math.min(cached, Math.ceil(lines / wanted))));
 
   const sourceBlocks = Math.ceil(c.summed / b);
-  const chunkBlocks = chunkOf(c, target, widest, sourceBlocks, (linesEach * pixels) / lines);
+  const chunkBlocks = chunkOf(c, target, widest, sourceBlocks, pixels / lineGroups);
   return {
     cuts,
-    linesEach,
-    lineGroups: Math.ceil(lines / linesEach),
+    lineGroups,
     weightsFirst,
     chunkBlocks,
     chunks: Math.ceil(sourceBlocks / chunkBlocks),

@@ -242,8 +242,9 @@ export function cutColumns(c: Columns, most: number): TileRun[] {
   const tiles = Math.ceil(c.count / most);
   const small = Math.floor(c.count / tiles);
   const large = c.count - small * tiles;
-  // The borders have the fewest taps: give them the small tiles.
-  const left = tiles - large > 1 ? 1 : 0;
+  // The borders have the fewest taps: give them the small tiles. Without borders equal tiles come together.
+  const bordered = !c.taps.every((t) => meets(c, 0, t) && meets(c, c.count - 1, t));
+  const left = bordered && tiles - large > 1 ? 1 : 0;
   const runs: TileRun[] = [];
   let start = 0;
   for (let i = 0; i < tiles; i++) {

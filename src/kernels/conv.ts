@@ -280,9 +280,13 @@ function flattened(s: ConvSizes, target: TargetInfo): ConvSizes {
   const most = tilePixels(target.registers, 2);
   // What a row costs beside full tiles.
   const waste = (width: number) => (Math.ceil(width / most) * most) / width;
+  // Where several do, long rows have the least to do besides, but there should be enough of them to share.
+  const rank = (width: number) => (pixels / width >= 14 ? -width : width);
   let width = pixels;
   for (let w = 24; w <= Math.min(256, pixels); w++) {
-    if (pixels % w === 0 && (width > 256 || waste(w) < waste(width))) width = w;
+    if (pixels % w !== 0) continue;
+    const better = width > 256 || waste(w) < waste(width) || (waste(w) === waste(width) && rank(w) < rank(width));
+    if (better) width = w;
   }
   const axis = (size: number) => ({ ...s.width, input: size, output: size });
   return { ...s, depth: axis(1), height: axis(pixels / width), width: axis(width) };
