@@ -10,8 +10,8 @@ export function command(): Command {
     newCommand('models', 'Lists the models there are, with their sizes.', 'fovea models', 'fovea models --json'),
   ).action(async ({ json }: { json?: boolean }) => {
     if (json) {
-      for (const { modelName, params, macs, input, output, summary, source } of registry) {
-        printJson({ name: modelName, params, macs, input, output, summary, source });
+      for (const { modelName, params, macs, input, numClasses, output, summary, source, published } of registry) {
+        printJson({ name: modelName, params, macs, input, numClasses, output, summary, source, published });
       }
       return;
     }

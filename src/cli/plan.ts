@@ -43,13 +43,13 @@ export function command(): Command {
     const planner = new Planner(await CompiledTarget.create({ threads: 1 }));
     setDevice(planner);
     try {
-      const classes = Array.from({ length: 10 }, (_, i) => String(i));
+      const classes = Array.from({ length: build.numClasses }, (_, i) => String(i));
       const images = new Uint8Array(flags.batch * numel(build.input));
       const pictures = new ArrayDataset({ images, labels: new Uint8Array(flags.batch), shape: build.input, classes });
       const loss = build.output === 'logits' ? crossEntropy : nll;
       const normalize = {
-        mean: build.input.slice(0, 1).map(() => 0.1307),
-        std: build.input.slice(0, 1).map(() => 0.3081),
+        mean: new Array(build.input[0]).fill(0.1307),
+        std: new Array(build.input[0]).fill(0.3081),
       };
       if (flags.inference) await evaluate(model, pictures, { normalize, batchSize: flags.batch });
       else {

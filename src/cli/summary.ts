@@ -16,8 +16,8 @@ export function command(): Command {
       'fovea summary classic',
     )
       .argument('<model>', 'a name from `fovea models`')
-      .option('--classes <n>', 'outputs of the last layer', wholeNumber(), 10),
-  ).action(async (name: string, { classes, json }: { classes: number; json?: boolean }) => {
+      .option('--classes <n>', 'outputs of the last layer', wholeNumber()),
+  ).action(async (name: string, { classes, json }: { classes?: number; json?: boolean }) => {
     const build = modelNamed(name);
     const made = summary(build({ numClasses: classes }), build.input);
     const facts = { name, params: made.totalParams, macs: made.totalMacs, input: build.input, source: build.source };

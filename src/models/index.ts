@@ -3,13 +3,36 @@
 import { ConfigError, suggest } from '../util/errors.js';
 import { classic } from './classic.js';
 import type { ModelBuilder } from './define.js';
+import { efficientnet_b0 } from './efficientnet.js';
 import { lenet5 } from './lenet5.js';
+import { mobilenet_v2 } from './mobilenet-v2.js';
+import { resnet18, resnet50 } from './resnet.js';
+import { vgg16 } from './vgg.js';
 
 export { Classic, classic } from './classic.js';
-export { defineModel, type ModelBuilder, type ModelFacts, type ModelOptions } from './define.js';
+export { defineModel, type ModelBuilder, type ModelFacts, type ModelOptions, type PublishedScore } from './define.js';
+export {
+  type CompoundScale,
+  compoundScaling,
+  EfficientNet,
+  type EfficientNetOptions,
+  efficientnet_b0,
+} from './efficientnet.js';
+export { DepthwiseSeparableConv, InvertedResidual, makeDivisible, SqueezeExcite } from './inverted-residual.js';
 export { LeNet5, lenet5 } from './lenet5.js';
+export { MobileNetV2, type MobileNetV2Options, mobilenet_v2 } from './mobilenet-v2.js';
+export { BasicBlock, Bottleneck, ResNet, type ResNetOptions, resnet18, resnet50 } from './resnet.js';
+export { VGG, type VGGOptions, vgg16 } from './vgg.js';
 
-export const registry: readonly ModelBuilder[] = [classic, lenet5];
+export const registry: readonly ModelBuilder[] = [
+  classic,
+  lenet5,
+  vgg16,
+  resnet18,
+  resnet50,
+  mobilenet_v2,
+  efficientnet_b0,
+];
 
 /** The builder called `name`. @throws {ConfigError} with the nearest name there is. */
 export function findModel(name: string): ModelBuilder {

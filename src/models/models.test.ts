@@ -1,14 +1,37 @@
 /** Every model of the registry against its own facts: parameters, multiply–adds, shapes, and that gradients reach all of it. */
 
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CompiledTarget } from '../compile/compiled-target.js';
+import type { Module } from '../nn/index.js';
 import { nll } from '../nn/loss.js';
 import { summary } from '../nn/summary.js';
-import { ReferenceTarget } from '../ops/reference/index.js';
-import { grad, rand, setDevice, type Tensor, tensor, zeros } from '../tensor/index.js';
+import { grad, manualSeed, noGrad, rand, realize, setDevice, tensor, zeros } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
-import { classic, findModel, registry } from './index.js';
+import {
+  classic,
+  compoundScaling,
+  EfficientNet,
+  efficientnet_b0,
+  findModel,
+  type ModelBuilder,
+  mobilenet_v2,
+  registry,
+  resnet18,
+  resnet50,
+  vgg16,
+} from './index.js';
 
-setDevice(new ReferenceTarget());
+let target: CompiledTarget;
+beforeAll(async () => {
+  target = await CompiledTarget.create({ threads: 2 });
+  setDevice(target);
+});
+afterAll(() => target.dispose());
+
+/** Networks for large pictures take small ones too, and are tested faster on them. */
+function smallInput({ input: [c, h, w] }: ModelBuilder): [number, number, number] {
+  return [c, Math.min(h, 32), Math.min(w, 32)];
+}
 
 describe.each(registry.map((model) => [model.modelName, model] as const))('%s', (_name, build) => {
   it('has the parameters and multiply–adds it states', () => {
@@ -18,29 +41,31 @@ describe.each(registry.map((model) => [model.modelName, model] as const))('%s', 
   });
 
   it('maps a batch to one row of outputs per picture, for any number of classes', () => {
-    expect(build().forward(zeros([3, ...build.input])).shape).toEqual([3, 10]);
-    expect(build({ numClasses: 7 }).forward(zeros([3, ...build.input])).shape).toEqual([3, 7]);
+    expect(
+      build()
+        .eval()
+        .forward(zeros([3, ...build.input])).shape,
+    ).toEqual([3, build.numClasses]);
+    expect(
+      build({ numClasses: 7 })
+        .eval()
+        .forward(zeros([3, ...build.input])).shape,
+    ).toEqual([3, 7]);
   });
 
-  it('lets the gradient of the loss reach every parameter', async () => {
-    const model = build().eval();
+  it('gives log-probabilities exactly where it says so, and gradients of the loss to every parameter', async () => {
+    const model = build({ numClasses: 10 }).eval();
+    const output = model.forward(rand([2, ...smallInput(build)]));
+    const sums = output.exp().sum(1);
     const named = [...model.namedParameters()];
-    const output = model.forward(rand([2, ...build.input]));
     const gradients = grad(
       nll(output.logSoftmax(1), tensor([3, 7], { dtype: 'int32' })),
       named.map(([, p]) => p),
     );
-    for (const [i, [path]] of named.entries()) {
-      expect(await gradients[i].abs().sum().item(), path).toBeGreaterThan(0);
-    }
-  });
-
-  it('gives log-probabilities exactly where it says so', async () => {
-    const output = build()
-      .eval()
-      .forward(rand([2, ...build.input]));
-    const sums = Array.from(await (output as Tensor).exp().sum(1).data());
-    const areOne = sums.every((s) => Math.abs(s - 1) < 1e-5);
+    const sizes = gradients.map((g) => g.abs().sum());
+    await realize(sums, ...sizes);
+    for (const [i, [path]] of named.entries()) expect(await sizes[i].item(), path).toBeGreaterThan(0);
+    const areOne = Array.from(await sums.data()).every((sum) => Math.abs(Number(sum) - 1) < 1e-5);
     expect(areOne).toBe(build.output === 'logProbabilities');
   });
 });
@@ -61,10 +86,97 @@ describe('classic', () => {
   });
 });
 
+describe('options of the larger networks', () => {
+  const shapes = (model: Module) => Object.fromEntries(Object.entries(model.stateDict()).map(([n, t]) => [n, t.shape]));
+
+  it('take pictures of other channels', () => {
+    for (const build of [resnet18, resnet50, vgg16, mobilenet_v2, efficientnet_b0]) {
+      const model = build({ inChannels: 1, numClasses: 3 }).eval();
+      expect(model.forward(zeros([1, 1, 64, 64])).shape).toEqual([1, 3]);
+      expect(model.parameters()[0].shape[1]).toBe(1);
+    }
+  });
+
+  it('keep small pictures large with the CIFAR stem: 3×3, stride 1, no pooling', () => {
+    const model = resnet18({ stem: 'cifar', numClasses: 10 }).eval();
+    const acts = model.activations(zeros([2, 3, 32, 32]), ['conv1', 'layer1', 'layer4']);
+    expect(acts.conv1.shape).toEqual([2, 64, 32, 32]);
+    expect(acts.layer1.shape).toEqual([2, 64, 32, 32]);
+    expect(acts.layer4.shape).toEqual([2, 512, 4, 4]);
+    expect(shapes(model)['conv1.weight']).toEqual([64, 3, 3, 3]);
+  });
+
+  it('start residual blocks as the identity on request', async () => {
+    for (const [build, norm] of [
+      [resnet18, 'bn2'],
+      [resnet50, 'bn3'],
+    ] as const) {
+      const state = build({ zeroInitResidual: true, numClasses: 2 }).stateDict();
+      const weights = Object.entries(state).filter(([name]) => /^layer.*bn\d\.weight$/.test(name));
+      for (const [name, weight] of weights) {
+        const [first] = await weight.data();
+        expect(first, name).toBe(name.includes(norm) ? 0 : 1);
+      }
+    }
+  });
+
+  it('begin from the initial values of torchvision', async () => {
+    manualSeed(3);
+    const spread = async (model: Module, path: string) => {
+      const data = (await model.stateDict()[path].data()) as Float32Array;
+      return Math.sqrt(data.reduce((sum, v) => sum + v * v, 0) / data.length);
+    };
+    const near = (got: number, wanted: number) => expect(Math.abs(got / wanted - 1)).toBeLessThan(0.05);
+    near(await spread(resnet18(), 'layer1.0.conv1.weight'), Math.sqrt(2 / (64 * 9))); // √(2 / fanOut)
+    near(await spread(resnet18(), 'fc.weight'), 1 / Math.sqrt(512 * 3)); // uniform in ±1/√512
+    near(await spread(vgg16(), 'features.2.weight'), Math.sqrt(2 / (64 * 9)));
+    near(await spread(vgg16(), 'classifier.6.weight'), 0.01);
+    near(await spread(mobilenet_v2(), 'conv_head.weight'), Math.sqrt(2 / 1280));
+    near(await spread(mobilenet_v2(), 'classifier.weight'), 0.01);
+    near(await spread(efficientnet_b0(), 'blocks.1.0.conv_dw.weight'), Math.sqrt(2 / (96 * 9)));
+    near(await spread(efficientnet_b0(), 'classifier.weight'), 1 / Math.sqrt(1000 * 3));
+    for (const [model, path] of [
+      [vgg16(), 'features.0.bias'],
+      [vgg16(), 'classifier.0.bias'],
+      [mobilenet_v2(), 'classifier.bias'],
+      [efficientnet_b0(), 'blocks.0.0.se.conv_reduce.bias'],
+    ] as const)
+      expect(await spread(model, path), path).toBe(0);
+  });
+
+  it('drop blocks and features while training, the same ones again from the same seed', async () => {
+    const x = rand([4, 3, 32, 32]);
+    const output = async (drop: object) => {
+      manualSeed(5);
+      const model = efficientnet_b0({ numClasses: 4, ...drop });
+      return Array.from(await noGrad(() => model.forward(x)).data());
+    };
+    const steady = await output({ dropout: 0, stochasticDepth: 0 });
+    const features = await output({ stochasticDepth: 0 });
+    const blocks = await output({ dropout: 0 });
+    expect(features).not.toEqual(steady);
+    expect(blocks).not.toEqual(steady);
+    expect(await output({ dropout: 0 })).toEqual(blocks);
+  });
+
+  it('scale by the compound rule: EfficientNet-B4 and B7 have the published numbers of parameters', () => {
+    const sized = (widthMultiplier: number, depthMultiplier: number) =>
+      new EfficientNet({ widthMultiplier, depthMultiplier, numClasses: 1000, inChannels: 3 }).parameterCount();
+    expect(sized(1.4, 1.8)).toBe(19_341_616);
+    expect(sized(2, 3.1)).toBe(66_347_960);
+    const { depthMultiplier, widthMultiplier, resolution } = compoundScaling(1);
+    expect([depthMultiplier, widthMultiplier, resolution]).toEqual([1.2, 1.1, 258]);
+  });
+
+  it('are the named networks of torchvision at other widths too: MobileNetV2 of 1.4', () => {
+    expect(mobilenet_v2({ widthMultiplier: 1.4 }).parameterCount()).toBe(6_108_776);
+  });
+});
+
 describe('findModel', () => {
   it('suggests the nearest name', () => {
     expect(findModel('classic')).toBe(classic);
     expect(() => findModel('clasic')).toThrow(new ConfigError("There is no model 'clasic'. Did you mean classic?"));
-    expect(() => findModel('transformer')).toThrow('The models are classic, lenet5.');
+    expect(() => findModel('transformer')).toThrow(/The models are classic, lenet5, vgg16, resnet18, /);
   });
 });
