@@ -17,11 +17,11 @@ export interface MeetingRows {
   readonly block: number;
 }
 
-/** What a pixel keeps, for each of the rows' taps and once more, and one column fit the registers. */
+/** What a pixel keeps, for each of the rows' taps and once more, and one vector of source fit the registers. */
 export function slides(c: Columns, rows: number, registers: number): boolean {
   const { lo, hi } = reach(c);
   const taps = c.taps.length;
-  return c.sourceStep === 1 && taps > 0 && hi - lo + 1 === taps && rows * taps + taps + rows <= registers;
+  return c.sourceStep === 1 && taps > 0 && hi - lo + 1 === taps && rows * taps + taps + 1 <= registers;
 }
 
 /** Where the first and the last tap of a pixel read, relative to its own column. */
@@ -31,15 +31,16 @@ function reach(c: Columns): { lo: number; hi: number } {
 }
 
 /**
- * One row of the result. Weights stay in registers; for 3×3 taps that leaves 3 loads, 9 multiply–adds and 1 store a pixel.
- * `weights` points to the first row's tap 0. `piece` keeps what it writes together: engines that order instructions anew would otherwise
- * load many columns before they use any. `emit` takes pixel `j` of the columns.
+ * One row of the result. Weights stay in registers; for 3×3 taps that leaves 3 loads, 9 multiply–adds and 1 store a pixel. A column is loaded
+ * whole where it fits the registers too, else row by row. `weights` points to the first row's tap 0. `piece` keeps what it writes together:
+ * engines that order instructions anew would otherwise load many columns before they use any. `emit` takes pixel `j` of the columns.
  */
 export function slideRow(
   k: KernelBuilder,
   c: Columns,
   rows: MeetingRows,
   weights: { readonly first: Ptr<'f32'>; readonly step: number },
+  registers: number,
   piece: (body: () => void) => void,
   emit: (value: VF, j: Affine) => void,
 ): void {
@@ -53,18 +54,30 @@ export function slideRow(
   const sums = times(width).map(() => k.zero());
   const source = k.ptrVar(rows.source);
   const sumOf = (j: number) => slot(sums, j);
+  const wholeColumns = (rows.count + 1) * (width + 1) - 1 <= registers;
 
   /** Column `s`, which lies `at` columns after the pointer: what it adds to pixels s − hi … s − lo. */
   const add = (s: number, at: number) => {
-    const lines = all.map((r) => k.load(source, r * rows.sourceStep + at * rows.block));
+    const load = (r: number) => k.load(source, r * rows.sourceStep + at * rows.block);
     const pixels = times(width)
       .map((i) => s - hi + i)
       .filter((j) => j >= 0 && j < c.count);
+    const begins = (j: number) => s === Math.max(0, j + lo);
+    if (!wholeColumns) {
+      for (const r of all) {
+        const line = load(r);
+        for (const j of pixels) {
+          if (r === 0 && begins(j)) sumOf(j).set(line.mul(weight[s - j - lo][r]));
+          else sumOf(j).fma(line, weight[s - j - lo][r]);
+        }
+      }
+      return;
+    }
+    const lines = all.map(load);
     const values = pixels.map((j) => {
-      const begins = s === Math.max(0, j + lo);
       return lines.reduce<VF | null>(
         (sum, line, r) => (sum === null ? line.mul(weight[s - j - lo][r]) : sum.fma(line, weight[s - j - lo][r])),
-        begins ? null : sumOf(j).value,
+        begins(j) ? null : sumOf(j).value,
       );
     });
     pixels.forEach((j, i) => {

@@ -32,8 +32,10 @@ export interface Depthwise {
   readonly resultWidth: number;
 }
 
-/** Rows of one task: some hundred kilobytes of source. */
+/** Rows of one task: some hundred kilobytes of source, or fewer, as long as tasks a thread are few. */
 const taskBytes = 128 * 1024;
+const tasksEach = 8;
+const fewestRows = 4;
 
 export function depthwiseKernel(k: KernelBuilder, c: Depthwise, target: TargetInfo, epilogue: Epilogue): Kernel {
   const x = k.param('x', 'f32');
@@ -47,7 +49,11 @@ export function depthwiseKernel(k: KernelBuilder, c: Depthwise, target: TargetIn
   const sourceRow = c.sourceWidth * b;
   const plane = c.depth.sourceRows * c.height.sourceRows * sourceRow;
   const taps = c.depth.taps * c.height.taps * c.columnTaps;
-  const parts = Math.ceil(rows / Math.max(4, Math.floor(taskBytes / (4 * c.resultWidth * b))));
+  const wanted = Math.max(
+    (4 * rows * c.resultWidth * b) / taskBytes,
+    (target.threads * tasksEach) / (c.images * blocks),
+  );
+  const parts = Math.max(1, Math.min(Math.ceil(wanted), Math.floor(rows / fewestRows)));
   const rowsEach = Math.ceil(rows / parts);
   const rowGroups = Math.ceil(rows / rowsEach);
 
@@ -76,7 +82,7 @@ export function depthwiseKernel(k: KernelBuilder, c: Depthwise, target: TargetIn
               first: weights.at(affine(taps.tap).times(c.columnTaps * b)).at(v * k.lanes),
               step: taps.tapStep * c.columnTaps * b,
             };
-            slideRow(k, columns, meeting, panel, piece, (sum, j) => {
+            slideRow(k, columns, meeting, panel, target.registers, piece, (sum, j) => {
               const pixel = affine(row.mul(c.resultWidth)).plus(columns.first).plus(j.times(columns.step));
               epilogue.emit(k, sum, [image, block, pixel, v * k.lanes]);
             });
