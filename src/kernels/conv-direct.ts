@@ -78,7 +78,7 @@ export function directKernel(k: KernelBuilder, c: Direct, target: TargetInfo, ep
     eachCut(k, plan.cuts, tile, (first, blocks) =>
       k.loop(plan.chunks, (chunk) =>
         k.loop({ from, to }, (line) =>
-          resultLine(emitter, { group, first, blocks, block: group.mul(c.blocks).add(first), chunk }, line),
+          resultLine(emitter, { from, group, first, blocks, block: group.mul(c.blocks).add(first), chunk }, line),
         ),
       ),
     );
@@ -117,8 +117,9 @@ interface Emitter {
   readonly epilogue: Epilogue;
 }
 
-/** The result blocks a task makes: `blocks` of them from `first` of `group`, `block` of the whole result; and the chunk it has come to. */
+/** The result blocks a task makes: `blocks` of them from `first` of `group`, `block` of the whole result; its first line; and the chunk it has come to. */
 interface BlockWork {
+  readonly from: I32;
   readonly group: I32;
   readonly first: I32;
   readonly blocks: number;
@@ -157,6 +158,7 @@ function resultLine(e: Emitter, work: BlockWork, line: I32): void {
     for (const run of cutColumns(columns, most)) {
       const emitTile = (start: number | I32) => {
         const sums = Array.from({ length: run.pixels }, () => Array.from({ length: vectors }, () => k.zero()));
+        if (plan.ahead) prefetchWeights(e, work, weights, line, start, run.pixels);
         sumTile(e, work, source, weights, windows, columns, run, start, sums);
         const pixel = affine(row.mul(c.resultWidth)).plus(affine(start).times(columns.step)).plus(columns.first);
         finishTile(e, work, sums, image, (j) => pixel.plus(j * columns.step));
@@ -165,6 +167,36 @@ function resultLine(e: Emitter, work: BlockWork, line: I32): void {
       else k.loop({ from: run.start, to: run.start + run.repeat * run.pixels, step: run.pixels }, emitTile);
     }
   }
+}
+
+/**
+ * Calls for a tile's share of the weights that are needed next, of the next chunk or of the next tile of blocks: what comes from memory comes
+ * evenly, while all multipliers work.
+ */
+function prefetchWeights(
+  { k, c, target, plan }: Emitter,
+  work: BlockWork,
+  weights: Ptr<'f32'>,
+  line: I32,
+  start: number | I32,
+  pixels: number,
+): void {
+  const b = target.block;
+  const cacheLine = 16;
+  const chunk = Math.min(plan.chunkBlocks * b, c.summed) * tapsOf(c) * b;
+  const chunkLines = Math.ceil(chunk / cacheLine);
+  const all = Math.ceil((c.images * c.depth.rows * c.height.rows) / plan.lineGroups) * c.resultWidth;
+  const before = line.sub(work.from).mul(c.resultWidth).add(start);
+  const from = before.mul(chunkLines).div(all);
+  const toNext = k.select(
+    work.chunk.eq(plan.chunks - 1),
+    k.i32(work.blocks * c.weightBlock - (plan.chunks - 1) * chunk),
+    k.i32(chunk),
+  );
+  const next = weights.at(affine(from).times(cacheLine).plus(toNext));
+  const lines = Math.ceil((chunkLines * pixels) / all);
+  for (let v = 0; v < work.blocks; v++)
+    for (let i = 0; i < lines; i++) k.prefetch(next, v * c.weightBlock + i * cacheLine, 1);
 }
 
 /** Hands a tile's sums to the epilogue; those of a chunk wait in scratch for the next one. */

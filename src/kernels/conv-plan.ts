@@ -24,6 +24,8 @@ export interface DirectPlan {
   /** Source blocks of a chunk; one chunk holds all of them unless the weights of a tile are too many. */
   readonly chunkBlocks: number;
   readonly chunks: number;
+  /** Weights are called for ahead of time: they come from memory, in the order in which they lie. */
+  readonly ahead: boolean;
   /** Channels written out in the innermost body. */
   readonly unroll: number;
 }
@@ -77,6 +79,7 @@ export function planDirect(c: Direct, target: TargetInfo): DirectPlan {
     weightsFirst,
     chunkBlocks,
     chunks: Math.ceil(sourceBlocks / chunkBlocks),
+    ahead: target.lanes >= 8 && weightsFirst && !diagonal && !c.plainSource,
     unroll: unrollOf(c, target, cuts),
   };
 }
