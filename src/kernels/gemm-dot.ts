@@ -2,10 +2,12 @@
  * Matrix product as dot products: a [M, K] and b [N, K], both with K contiguous, so that vectors run along K and nothing is packed.
  * A tile is a few rows of a × a few rows of b; each pair has a vector of partial sums, folded once K is done. The last K mod lanes
  * products are added one by one after the fold.
+ * Where a is too large for the second-level cache, K is walked in chunks: a few tiles side by side and all rows of a take their turns on a
+ * chunk, sums waiting in scratch, so that a comes from afar once for these tiles and b once at all.
  */
 
 import type { Epilogue, TargetInfo } from '../graph/op.js';
-import { type Affine, affine, type I32, type Kernel, type KernelBuilder, type Ptr } from '../ir/index.js';
+import { type Affine, affine, type I32, type Kernel, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
 import { coverEvenly, type GemmSizes, operands, share } from './gemm-shape.js';
 import { unravel } from './nest.js';
 
@@ -14,13 +16,17 @@ export interface DotPlan {
   /** Rows of a and rows of b (columns of y) in a tile. */
   readonly mr: number;
   readonly nr: number;
-  /** Elements of K between visits to the same tile. */
+  /** Elements of K between visits to the same tile: all, or a chunk. */
   readonly depth: number;
+  /** Tiles along N that take turns on a chunk. */
+  readonly groupTiles: number;
   /** Tiles per task along N, and tasks. */
   readonly tilesEach: number;
   readonly columnTasks: number;
   readonly rowTilesEach: number;
   readonly rowTasks: number;
+  /** Floats in which the sums of one task's group of tiles wait, and of all tasks. */
+  readonly taskFloats: number;
   readonly scratchBytes: number;
 }
 
@@ -29,37 +35,53 @@ export function planDot(g: GemmSizes, target: TargetInfo): DotPlan {
   const tiles = Math.max(1, Math.ceil(g.n / nr));
   const rowTiles = Math.max(1, Math.ceil(g.m / mr));
   const tileWork = mr * nr * g.k;
+  const chunked = target.registers > 16 && rowTiles >= 4 && g.m * g.k * 4 > nearBytes;
+  const depth = chunked ? Math.floor(tileBytes / (4 * (mr + nr) * target.lanes)) * target.lanes : g.k;
+  const groupTiles = chunked ? 4 : 1;
   // About 100 000 multiply–adds pay for handing out a task; sixteen tasks a thread even out, for nothing is packed twice.
   const worth = Math.max(1, (g.batch * tiles * rowTiles * tileWork) / 100_000);
   const wanted = Math.min(worth, target.threads * 16) / Math.max(1, g.batch);
   const columnTasks = Math.max(1, Math.min(tiles, Math.round(wanted)));
-  const tilesEach = Math.ceil(tiles / columnTasks);
-  const rowTasks = Math.max(1, Math.min(Math.ceil(rowTiles / 4), Math.floor(wanted / columnTasks)));
+  const tilesEach = Math.ceil(tiles / columnTasks / groupTiles) * groupTiles;
+  const rowTasks = chunked ? 1 : Math.max(1, Math.min(Math.ceil(rowTiles / 4), Math.floor(wanted / columnTasks)));
   const rowTilesEach = Math.ceil(rowTiles / rowTasks);
   const plan = {
     mr,
     nr,
-    depth: g.k,
+    depth,
+    groupTiles,
     tilesEach,
     columnTasks: Math.ceil(tiles / tilesEach),
     rowTilesEach,
     rowTasks: Math.ceil(rowTiles / rowTilesEach),
-    scratchBytes: 0,
   };
-  return { ...plan, key: `dot${mr}x${nr}_${tilesEach}x${rowTilesEach}` };
+  const taskFloats = chunked ? groupTiles * rowTiles * mr * nr * target.lanes : 0;
+  return {
+    ...plan,
+    taskFloats,
+    scratchBytes: g.batch * plan.columnTasks * taskFloats * 4,
+    key: `dot${mr}x${nr}${chunked ? `c${depth}` : ''}_${tilesEach}x${rowTilesEach}`,
+  };
 }
+
+/** What of a stays near while all of b passes: half of a second-level cache. */
+const nearBytes = 512 * 1024;
+/** What a tile reads of a chunk: most of a first-level cache. */
+const tileBytes = 30 * 1024;
 
 /** Sums, one side's vectors and one more fit the registers; loads are few for what they feed. */
 function tile(g: GemmSizes, target: TargetInfo): [mr: number, nr: number] {
   const fits = (mr: number, nr: number) => mr * nr + Math.min(mr, nr) + 1 <= target.registers;
-  const mr = Math.max(1, Math.min(g.m, 2));
-  let nr = mr === 1 ? 8 : 6;
+  const wide = target.registers > 16;
+  const mr = Math.max(1, Math.min(g.m, wide ? 4 : 2));
+  let nr = mr === 1 || wide ? 8 : 6;
   while (nr > 1 && !fits(mr, nr)) nr--;
   return [mr, Math.max(1, Math.min(nr, g.n))];
 }
 
 export function dotKernel(k: KernelBuilder, g: GemmSizes, plan: DotPlan, epilogue: Epilogue): Kernel {
   const { a, b } = operands(k, g);
+  const scratch = plan.scratchBytes > 0 ? k.param('sums', 'f32') : null;
   epilogue.params(k);
   const { mr, nr } = plan;
   k.budget({ vectors: mr * nr + Math.min(mr, nr) + 1 });
@@ -72,24 +94,68 @@ export function dotKernel(k: KernelBuilder, g: GemmSizes, plan: DotPlan, epilogu
     const right = b.at(affine(batch).times(g.n * g.k));
     const rowShare = share(k, rowTask, plan.rowTilesEach, rows.whole.count);
     const columnShare = share(k, columnTask, plan.tilesEach, columns.whole.count);
-    const tileAt = (row: Affine, column: Affine, m: number, n: number) => {
-      const emit = (i: number, j: number, value: Parameters<Epilogue['emit']>[1]) =>
+    const tileAt = (row: Affine, column: Affine, m: number, n: number, from: Affine, depth: number, ends: Ends) => {
+      const emit = (i: number, j: number, value: Value) =>
         epilogue.emit(k, value, [batch, row.plus(i), column.plus(j)]);
-      dotTile(k, left.at(row.times(g.k)), right.at(column.times(g.k)), g.k, m, n, emit);
+      const at = (p: Ptr<'f32'>, line: Affine) => p.at(line.times(g.k).plus(from));
+      dotTile(k, at(left, row), at(right, column), g.k, depth, m, n, ends, emit);
     };
-    const rowsOf = (column: Affine, n: number) => {
-      k.loop(rowShare, (t) => tileAt(affine(t).times(mr), column, mr, n));
+    /** All the task's row tiles; `body` gets the first row, the number of rows and the tile's number. */
+    const eachRowTile = (body: (row: Affine, m: number, tile: Affine) => void) => {
+      k.loop(rowShare, (t) => body(affine(t).times(mr), mr, affine(t)));
       const rest = () => {
-        for (const r of rows.rest) tileAt(affine(r.start), column, r.size, n);
+        rows.rest.forEach((r, i) => {
+          body(affine(r.start), r.size, affine(rows.whole.count + i));
+        });
       };
       lastOnly(k, rowTask, plan.rowTasks, rows.rest.length, rest);
     };
-    k.loop(columnShare, (t) => rowsOf(affine(t).times(nr), nr));
+
+    if (scratch === null) {
+      const column = (at: Affine, n: number) =>
+        eachRowTile((row, m) => tileAt(row, at, m, n, affine(0), g.k, { sums: null, done: true }));
+      k.loop(columnShare, (t) => column(affine(t).times(nr), nr));
+      lastOnly(k, columnTask, plan.columnTasks, columns.rest.length, () => {
+        for (const c of columns.rest) column(affine(c.start), c.size);
+      });
+      return;
+    }
+
+    const own = scratch.at(affine(task).times(plan.taskFloats));
+    const waiting = plan.taskFloats / plan.groupTiles;
+    const chunks = Math.ceil(g.k / plan.depth) - 1;
+    const onChunk = (column: Affine, n: number, slot: I32, from: Affine, depth: number, done: boolean) =>
+      eachRowTile((row, m, tile) => {
+        const sums = own.at(
+          affine(slot)
+            .times(waiting)
+            .plus(tile.times(mr * nr * k.lanes)),
+        );
+        tileAt(row, column, m, n, from, depth, { sums, done });
+      });
+    /** Tiles of one width, `count` of them, all rows, over all of K. */
+    const group = (first: I32, column: (t: I32) => Affine, n: number, count: I32) => {
+      k.loop(count.mul(waiting / k.lanes), (i) => k.store(own, affine(i).times(k.lanes), k.f32(0)));
+      const tiles = (from: Affine, depth: number, done: boolean) =>
+        k.loop(count, (t) => onChunk(column(first.add(t)), n, t, from, depth, done));
+      k.loop(chunks, (c) => tiles(affine(c).times(plan.depth), plan.depth, false));
+      tiles(affine(chunks * plan.depth), g.k - chunks * plan.depth, true);
+    };
+    k.loop({ ...columnShare, step: plan.groupTiles }, (first) => {
+      const count = columnShare.to.sub(first).min(k.i32(plan.groupTiles));
+      group(first, (t) => affine(t).times(nr), nr, count);
+    });
     lastOnly(k, columnTask, plan.columnTasks, columns.rest.length, () => {
-      for (const c of columns.rest) rowsOf(affine(c.start), c.size);
+      for (const c of columns.rest) group(k.i32(0), () => affine(c.start), c.size, k.i32(1));
     });
   });
   return k.finish(`gemm_${plan.key}_${g.m}x${g.n}x${g.k}_${epilogue.key}`);
+}
+
+/** How a tile begins and ends: with sums that waited in scratch, if any; by handing results on, or by leaving sums there again. */
+interface Ends {
+  readonly sums: Ptr<'f32'> | null;
+  readonly done: boolean;
 }
 
 /** The last part also does what is left over. */
@@ -99,22 +165,28 @@ function lastOnly(k: KernelBuilder, part: I32, parts: number, left: number, body
   else k.if(part.eq(parts - 1), body);
 }
 
+/** `depth` elements of m rows of a and n rows of b, which lie `stride` apart. */
 function dotTile(
   k: KernelBuilder,
   a: Ptr<'f32'>,
   b: Ptr<'f32'>,
+  stride: number,
   depth: number,
   m: number,
   n: number,
-  emit: (i: number, j: number, value: Parameters<Epilogue['emit']>[1]) => void,
+  ends: Ends,
+  emit: (i: number, j: number, value: Value) => void,
 ): void {
   const { lanes } = k;
-  const sums = Array.from({ length: m }, () => Array.from({ length: n }, () => k.zero()));
+  const waiting = (i: number, j: number) => (j * m + i) * lanes;
+  const sums = Array.from({ length: m }, (_, i) =>
+    Array.from({ length: n }, (_, j) => (ends.sums === null ? k.zero() : k.var(k.load(ends.sums, waiting(i, j))))),
+  );
   const vectors = Math.floor(depth / lanes);
   const step = (pa: Ptr<'f32'>, pb: Ptr<'f32'>, at: number) => {
-    const rows = sums.map((_, i) => k.load(pa, i * depth + at));
+    const rows = sums.map((_, i) => k.load(pa, i * stride + at));
     for (let j = 0; j < n; j++) {
-      const column = k.load(pb, j * depth + at);
+      const column = k.load(pb, j * stride + at);
       for (let i = 0; i < m; i++) sums[i][j].fma(rows[i], column);
     }
   };
@@ -129,12 +201,16 @@ function dotTile(
   });
   for (let v = turns * unroll; v < vectors; v++) step(a, b, v * lanes);
   // In the order in which the tile should use its operands: the shorter side held, the longer one passing.
+  if (ends.sums !== null && !ends.done) {
+    for (let j = 0; j < n; j++) for (let i = 0; i < m; i++) k.store(ends.sums, waiting(i, j), sums[i][j].value);
+    return;
+  }
   const folded = Array.from({ length: n }, (_, j) => sums.map((line) => k.sumLanes(line[j].value)));
   for (let j = 0; j < n; j++) {
     for (let i = 0; i < m; i++) {
       let sum = folded[j][i];
       for (let e = vectors * lanes; e < depth; e++)
-        sum = sum.fma(k.load(a, i * depth + e, 1), k.load(b, j * depth + e, 1));
+        sum = sum.fma(k.load(a, i * stride + e, 1), k.load(b, j * stride + e, 1));
       emit(i, j, sum);
     }
   }

@@ -1,7 +1,8 @@
 /**
  * Matrix product by register tiles with vectors along N: for each k one row of b meets one broadcast of a per row of the tile.
  *
- *   a        [M, K] in place; [K, M] in place or, where its lines are many, a few tiles at a time copied into scratch as [tiles][K][mr]
+ *   a        [M, K] in place or, where its rows compete for the cache, a tile at a time copied into scratch with rows a line further apart;
+ *            [K, M] in place or, where its lines are many, a few tiles at a time copied into scratch as [tiles][K][mr]
  *   b        [K, N] in place when it is small or few rows use it; else each task packs its columns into scratch as panels
  *            [panels][K][nr], nr = nv · lanes, the last one padded with zeros to whole vectors
  *   y        [M, N], handed to the epilogue; a task makes a block of whole panels × whole row tiles, rows outermost, so that what
@@ -9,7 +10,16 @@
  */
 
 import type { Epilogue, TargetInfo } from '../graph/op.js';
-import { type Affine, affine, type F, type I32, type Kernel, type KernelBuilder, type Ptr } from '../ir/index.js';
+import {
+  type Affine,
+  affine,
+  type F,
+  type I32,
+  type Index,
+  type Kernel,
+  type KernelBuilder,
+  type Ptr,
+} from '../ir/index.js';
 import { coverEvenly, type GemmSizes, operands, share } from './gemm-shape.js';
 import { unravel } from './nest.js';
 
@@ -32,11 +42,10 @@ export interface PanelPlan {
   readonly scratchBytes: number;
 }
 
-/** Bytes of packed b a task works on at a time: its share of a second-level cache. */
-const blockBytes = 256 * 1024;
-
 export function planPanel(g: GemmSizes, target: TargetInfo): PanelPlan {
   const { lanes } = target;
+  // Bytes of packed b a task works on at a time: its share of a second-level cache, which is larger where registers are.
+  const blockBytes = (lanes === 16 ? 512 : 256) * 1024;
   const [mr, nv] = tile(g, target);
   const nr = nv * lanes;
   const panels = Math.max(1, Math.ceil(g.n / nr));
@@ -57,10 +66,12 @@ export function planPanel(g: GemmSizes, target: TargetInfo): PanelPlan {
   const rowTilesEach = evenly(rowTiles, Math.max(Math.ceil(rowTiles / splits), packed ? Math.min(8, rowTiles) : 1));
   const rowTasks = Math.ceil(rowTiles / rowTilesEach);
   // A tile of six rows uses a third of each line of a transposed a; with many lines, they are gone when the next tile wants its third.
+  // Rows that lie half a page or a whole one apart compete for few places of the first-level cache.
   const scattered = g.transA && g.k >= 256 && panelsEach >= 4;
-  const groupTiles = scattered ? Math.max(1, Math.min(4, Math.floor(blockBytes / (4 * mr * g.k)))) : 0;
+  const collides = !g.transA && mr > 8 && (g.k * 4) % 2048 === 0 && panelsEach >= 2;
+  const groupTiles = scattered ? Math.max(1, Math.min(4, Math.floor(blockBytes / (4 * mr * g.k)))) : collides ? 1 : 0;
   const blockFloats = packed ? panelsEach * nr * g.k : 0;
-  const taskFloats = blockFloats + Math.ceil((groupTiles * mr * g.k) / 16) * 16;
+  const taskFloats = blockFloats + Math.ceil((groupTiles * mr * (g.k + apart(g))) / 16) * 16;
   return {
     key: `panel${mr}x${nr}${packed ? 'p' : ''}${groupTiles > 0 ? 'a' : ''}_${panelsEach}x${rowTilesEach}`,
     mr,
@@ -82,9 +93,23 @@ function evenly(count: number, each: number): number {
   return Math.ceil(count / Math.ceil(count / each));
 }
 
+/** Elements between the rows of a copied with their order kept: a line of the cache. */
+const apart = (g: GemmSizes): number => (g.transA ? 0 : 16);
+
 function tile(g: GemmSizes, target: TargetInfo): [mr: number, nv: number] {
   const vectors = Math.max(1, Math.ceil(g.n / target.lanes));
   const fits = (mr: number, nv: number) => mr * nv + Math.min(mr, nv) + 1 <= target.registers;
+  if (target.registers > 16) {
+    const tiles = [14, 9, 6].map((rows, i): [number, number] => [Math.min(rows, Math.max(1, g.m)), i + 2]);
+    // Loads that a multiply–add costs, whole tiles counted: two of either can start at a time.
+    const cost = ([mr, nv]: [number, number]) => {
+      const each = Math.max(mr * nv, mr + nv);
+      return each * Math.ceil(g.m / mr) * Math.ceil(vectors / nv) * (1 + 1 / mr);
+    };
+    if (vectors === 1) return [Math.max(1, Math.min(g.m, 12)), 1];
+    if (g.m <= 4) return [Math.max(1, g.m), Math.min(vectors, [12, 12, 8, 8, 6][g.m])];
+    return tiles.filter(([mr, nv]) => nv <= vectors && fits(mr, nv)).reduce((a, b) => (cost(b) < cost(a) ? b : a));
+  }
   let mr = Math.max(1, Math.min(g.m, vectors === 1 ? 8 : vectors === 3 ? 3 : 6));
   while (!fits(mr, Math.min(vectors, 2))) mr--;
   let nv = Math.min(vectors, 12);
@@ -128,15 +153,18 @@ export function panelKernel(k: KernelBuilder, g: GemmSizes, plan: PanelPlan, epi
       const inPlace = left.at(row.times(g.transA ? 1 : g.k));
       const source: Source =
         tile !== null
-          ? { at: tile, row: 1, step: m }
+          ? g.transA
+            ? { at: tile, row: 1, step: m }
+            : { at: tile, row: g.k + apart(g), step: 1 }
           : { at: inPlace, row: g.transA ? 1 : g.k, step: g.transA ? g.m : 1 };
       const onPanel = (panel: I32, width: readonly Span[]) => {
         const column = affine(panel).times(nr);
         const from = block === null ? right.at(column) : block.at(panelIn(panel));
         const stride = block === null ? g.n : width.length * lanes;
-        multiplyTile(k, g, source, from, stride, m, width, (i, value, span) => {
-          if (span.first === 0 && span.count === lanes) {
-            epilogue.emit(k, value, [batch, row.plus(i), column.plus(span.column)]);
+        multiplyTile(k, g, source, from, stride, block !== null, m, width, (i, value, span) => {
+          if (span.count === lanes) epilogue.emit(k, value, [batch, row.plus(i), column.plus(span.column)]);
+          else if (g.n >= lanes) {
+            epilogue.emit(k, value, [batch, row.plus(i), column.plus(span.column - span.first)], span);
           } else {
             for (let l = 0; l < span.count; l++) {
               epilogue.emit(k, value.lane(span.first + l), [batch, row.plus(i), column.plus(span.column + l)]);
@@ -144,22 +172,24 @@ export function panelKernel(k: KernelBuilder, g: GemmSizes, plan: PanelPlan, epi
           }
         });
       };
-      const whole = spans(nr, lanes, false);
+      const whole = spans(g, nr, lanes);
       k.loop(panelShare, (panel) => onPanel(panel, whole));
-      restPanel(() => onPanel(k.i32(wholePanels), spans(restColumns, lanes, block === null)));
+      restPanel(() => onPanel(k.i32(wholePanels), spans(g, restColumns, lanes)));
     };
     if (group === null) k.loop(rowShare, (t) => rowTile(affine(t).times(mr), mr, null));
     else {
       k.loop({ ...rowShare, step: plan.groupTiles }, (first) => {
         const count = rowShare.to.sub(first).min(k.i32(plan.groupTiles));
-        packRows(k, g, left.at(affine(first).times(mr)), group, mr, count);
-        k.loop(count, (t) => rowTile(affine(first.add(t)).times(mr), mr, group.at(affine(t).times(mr * g.k))));
+        packRows(k, g, left.at(affine(first).times(mr * (g.transA ? 1 : g.k))), group, mr, count);
+        k.loop(count, (t) =>
+          rowTile(affine(first.add(t)).times(mr), mr, group.at(affine(t).times(mr * (g.k + apart(g))))),
+        );
       });
     }
     if (rows.rest.length > 0) {
       const rest = () => {
         for (const r of rows.rest) {
-          if (group !== null) packRows(k, g, left.at(r.start), group, r.size, k.i32(1));
+          if (group !== null) packRows(k, g, left.at(r.start * (g.transA ? 1 : g.k)), group, r.size, k.i32(1));
           rowTile(affine(r.start), r.size, group);
         }
       };
@@ -170,21 +200,19 @@ export function panelKernel(k: KernelBuilder, g: GemmSizes, plan: PanelPlan, epi
   return k.finish(`gemm_${plan.key}_${g.m}x${g.n}x${g.k}_${epilogue.key}`);
 }
 
-/** A vector of a panel: read at `from`, of whose lanes `count` from `first` on are the panel's elements from `column` on. */
+/** A vector of a panel, of whose lanes `count` from `first` on are the panel's elements from `column` on. */
 interface Span {
-  readonly from: number;
   readonly first: number;
   readonly count: number;
   readonly column: number;
 }
 
-/** Vectors over `columns`. In place the last one ends where the row ends, and shares lanes with the one before it. */
-function spans(columns: number, lanes: number, inPlace: boolean): Span[] {
+/** Vectors over the last `columns` of b. Where a row is long enough, the last one ends with it and shares lanes with the one before. */
+function spans(g: GemmSizes, columns: number, lanes: number): Span[] {
   return Array.from({ length: Math.ceil(columns / lanes) }, (_, v) => {
     const column = v * lanes;
     const count = Math.min(lanes, columns - column);
-    const first = inPlace ? lanes - count : 0;
-    return { from: column - first, first, count, column };
+    return { first: g.n >= lanes ? lanes - count : 0, count, column };
   });
 }
 
@@ -202,13 +230,14 @@ function multiplyTile(
   a: Source,
   b: Ptr<'f32'>,
   bStride: number,
+  packed: boolean,
   m: number,
   width: readonly Span[],
   emit: (row: number, value: F, span: Span) => void,
 ): void {
   const sums = Array.from({ length: m }, () => width.map(() => k.zero()));
   const step = (pa: Ptr<'f32'>, pb: Ptr<'f32'>, u: number) => {
-    const line = width.map((s) => k.load(pb, u * bStride + s.from));
+    const line = width.map((s) => k.load(pb, u * bStride + s.column - (packed ? 0 : s.first)));
     for (let i = 0; i < m; i++) {
       const value = k.broadcast(pa, i * a.row + u * a.step);
       line.forEach((vector, v) => {
@@ -237,9 +266,25 @@ function multiplyTile(
   }
 }
 
-/** Copies `count` tiles of m rows of a transposed a: [tiles][K][m]. */
+/** Copies `count` tiles of m rows of a: a transposed one as [tiles][K][m], else row by row. */
 function packRows(k: KernelBuilder, g: GemmSizes, a: Ptr<'f32'>, group: Ptr<'f32'>, m: number, count: I32): void {
   const { lanes } = k;
+  if (!g.transA) {
+    const step = 4 * lanes;
+    const from = k.ptrVar(a);
+    const to = k.ptrVar(group);
+    k.loop(count.mul(m), () => {
+      const copy = (i: Index) => k.store(to, i, k.load(from, i));
+      const bulk = g.k - (g.k % step);
+      k.loop({ to: bulk, step }, (i) => {
+        for (let v = 0; v < step; v += lanes) copy(affine(i).plus(v));
+      });
+      for (let i = bulk; i < g.k; i += lanes) copy(Math.min(i, g.k - lanes));
+      from.advance(g.k);
+      to.advance(g.k + apart(g));
+    });
+    return;
+  }
   const row = k.ptrVar(a);
   const out = k.ptrVar(group);
   k.loop(g.k, () => {
@@ -319,7 +364,7 @@ function packWhole(
   if (left > 0) rows(b.at(start.plus(turns * unroll * g.n)), block.at(turns * unroll * nr), left);
 }
 
-/** Copies the columns behind the last whole panel, zeros in the lanes past the last. */
+/** Copies the columns behind the last whole panel. Rows shorter than a vector get zeros in the lanes past the last. */
 function packRest(
   k: KernelBuilder,
   g: GemmSizes,
@@ -329,19 +374,19 @@ function packRest(
   columns: number,
 ): void {
   const { lanes } = k;
-  const vectors = Math.ceil(columns / lanes);
+  const width = spans(g, columns, lanes);
   const [rowStride, columnStride] = g.transB ? [1, g.k] : [g.n, 1];
   const from = k.ptrVar(b.at(start * columnStride));
   const to = k.ptrVar(block);
   k.loop(g.k, () => {
-    for (let v = 0; v < vectors; v++) {
-      const valid = Math.min(lanes, columns - v * lanes);
-      const at = v * lanes * columnStride;
-      const vector = valid === lanes && !g.transB ? k.load(from, at) : gather(k, from, at, columnStride, valid);
-      k.store(to, v * lanes, vector);
+    for (const { column, first, count } of width) {
+      const at = (column - first) * columnStride;
+      const whole = g.n >= lanes;
+      const vector = whole && !g.transB ? k.load(from, at) : gather(k, from, at, columnStride, whole ? lanes : count);
+      k.store(to, column, vector);
     }
     from.advance(rowStride);
-    to.advance(vectors * lanes);
+    to.advance(width.length * lanes);
   });
 }
 

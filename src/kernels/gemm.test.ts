@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { runLowering, wasmTarget } from '../../test/lowering-runner.js';
+import { runLowering, wasmTarget, wideTargets } from '../../test/lowering-runner.js';
 import type { Lowering, TargetInfo } from '../graph/op.js';
 import { dotLowering, matmulLowerings, panelLowering } from './gemm.js';
 import { coverEvenly, type GemmSizes, vectorOfRows } from './gemm-shape.js';
@@ -53,7 +53,11 @@ function check(g: GemmSizes, ways: readonly Lowering[], target: TargetInfo = was
   const { sum, magnitude } = oracle(g, a.data, b.data);
   for (const way of ways) {
     for (const fused of [false, true]) {
-      const got = runLowering(way, [a, b], [g.batch, g.m, g.n], other, { fused, target });
+      const got = runLowering(way, [a, b], [g.batch, g.m, g.n], other, {
+        fused,
+        target,
+        interpreted: target.lanes > 4,
+      });
       for (let i = 0; i < got.length; i++) {
         const want = fused ? Math.max(0, sum[i] * 0.5 + other[i]) : sum[i];
         const tolerance = (g.k + 2) * 2 ** -24 * (magnitude[i] + (fused ? Math.abs(other[i]) : 0));
@@ -142,6 +146,44 @@ describe('matrix product', () => {
       };
       const [one, many] = [run(1), run(16)];
       expect(many).toEqual(one);
+    }
+  });
+});
+
+describe.each(wideTargets)('for $name, interpreted', (target) => {
+  const { lanes } = target;
+
+  test('any sizes, near the edges of vectors and tiles', () => {
+    const size = fc.oneof(fc.integer({ min: 1, max: 9 }), fc.constantFrom(14, 15, 16, 17, 29, 31, 33, 49));
+    const property = fc.property(size, size, size, fc.constantFrom(...transpositions), (m, n, k, trans) => {
+      check(sizes(m, n, k, trans), allWays(sizes(m, n, k, trans), target), target);
+    });
+    fc.assert(property, { numRuns: 25, seed: 2 });
+  });
+
+  test.each(transpositions)('blocks of several panels and row tasks, %s', (trans) => {
+    for (const [m, n, k] of [
+      [43, 6 * lanes + 5, 37],
+      [9, 11, 2 * lanes + 3],
+    ]) {
+      const many = { ...target, threads: 16 };
+      check(sizes(m, n, k, trans), allWays(sizes(m, n, k, trans), many), many);
+    }
+  });
+
+  test('rows half a page apart are copied where many are used at once', () => {
+    const g = sizes(31, 3 * 2 * lanes, 512);
+    const [way] = allWays(g, target);
+    expect(/pa_/.test(way.key)).toBe(lanes === 16);
+    check(g, [way], target);
+  });
+
+  test('chunks of K where a is large', () => {
+    for (const [m, n, k] of lanes === 16 ? [[17, 9, 8195]] : []) {
+      const g = sizes(m, n, k, 'nt');
+      const [way] = matmulLowerings(g, target);
+      expect(way.scratchBytes).toBeGreaterThan(0);
+      check(g, [way], target);
     }
   });
 });
