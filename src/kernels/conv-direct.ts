@@ -12,8 +12,17 @@
  */
 
 import type { Epilogue, TargetInfo } from '../graph/op.js';
-import { type Affine, affine, type I32, type Kernel, type KernelBuilder, type Ptr, type VarF } from '../ir/index.js';
-import { type BlockCut, type DirectPlan, planDirect, tapsOf, tilePixels } from './conv-plan.js';
+import {
+  type Affine,
+  affine,
+  type I32,
+  type Kernel,
+  type KernelBuilder,
+  type Ptr,
+  type VarF,
+  type VI,
+} from '../ir/index.js';
+import { type BlockCut, type DirectPlan, freeRegisters, planDirect, tapsOf, tilePixels } from './conv-plan.js';
 import {
   type Columns,
   type ColumnTap,
@@ -54,6 +63,16 @@ export interface Direct {
   /** For vector v of a result block: where in the source block its channels start, and its weights relative to the block's. */
   vectorSource(v: number): number;
   vectorWeight(v: number): number;
+  /** Several groups share a vector: each is multiplied in a turn of its own, with the weights of the others masked. */
+  readonly narrow: Narrow | null;
+}
+
+export interface Narrow {
+  /** Groups in a vector. */
+  readonly groups: number;
+  /** From group to group: source channels, and weights in elements. */
+  readonly source: number;
+  readonly weights: number;
 }
 
 /**
@@ -74,7 +93,10 @@ export function directKernel(k: KernelBuilder, c: Direct, target: TargetInfo, ep
     const [lineGroup, group, tile] = plan.weightsFirst ? [at[2], at[0], at[1]] : at;
     const bound = (group: I32) => group.mul(lines).div(plan.lineGroups);
     const [from, to] = [bound(lineGroup), bound(lineGroup.add(1))];
-    const emitter: Emitter = { k, c, target, plan, x, w, scratch, epilogue };
+    const masks = Array.from({ length: c.narrow?.groups ?? 0 }, (_, q) =>
+      k.lanesOf(Array.from({ length: k.lanes }, (_, l) => k.i32(Math.floor(l / c.narrow!.source) === q ? -1 : 0))),
+    );
+    const emitter: Emitter = { k, c, target, plan, x, w, scratch, masks, epilogue };
     eachCut(k, plan.cuts, tile, (first, blocks) =>
       k.loop(plan.chunks, (chunk) =>
         k.loop({ from, to }, (line) =>
@@ -114,6 +136,8 @@ interface Emitter {
   readonly x: Ptr<'f32'>;
   readonly w: Ptr<'f32'>;
   readonly scratch: Ptr<'f32'> | null;
+  /** Lanes of each narrow group. */
+  readonly masks: readonly VI[];
   readonly epilogue: Epilogue;
 }
 
@@ -131,8 +155,8 @@ function resultLine(e: Emitter, work: BlockWork, line: I32): void {
   const { k, c, target, plan } = e;
   const b = target.block;
   const vectors = (work.blocks * b) / k.lanes;
-  const most = tilePixels(target.registers, vectors);
-  k.budget({ vectors: most * vectors + vectors + 1 });
+  const most = tilePixels(freeRegisters(c, target), vectors);
+  k.budget({ vectors: most * vectors + vectors + 1 + target.registers - freeRegisters(c, target) });
   const rows = c.depth.rows * c.height.rows;
   const [image, row] = unravel(k, line, [c.images, rows]);
   const [deep, high] = unravel(k, row, [c.depth.rows, c.height.rows]);
@@ -240,7 +264,7 @@ interface Windows {
 
 /** Adds every tap and channel into the sums of one tile. */
 function sumTile(
-  { k, c, target, plan }: Emitter,
+  { k, c, target, plan, masks }: Emitter,
   work: BlockWork,
   source: Ptr<'f32'>,
   weights: Ptr<'f32'>,
@@ -273,9 +297,34 @@ function sumTile(
   );
   const w0 = weights.at(firstTap * b);
 
+  /** Channel i of each group in a vector, one group after the other. */
+  const multiplyNarrow = (
+    narrow: Narrow,
+    xp: Ptr<'f32'>,
+    wp: Ptr<'f32'>,
+    tap: ColumnTap,
+    pixels: readonly number[],
+    i: number,
+  ) => {
+    for (let v = 0; v < sums[0].length; v++) {
+      const at = (tap.tap - firstTap) * b + i * weightChannel + c.vectorWeight(v);
+      const shared = narrow.weights === 0 ? k.load(wp, at) : null;
+      masks.forEach((mask, q) => {
+        const weight = (shared ?? k.load(wp, at + q * narrow.weights)).asI().and(mask).asF();
+        for (const j of pixels) {
+          const from = (column(j, tap) - leftmost) * b + c.vectorSource(v) + q * narrow.source + i;
+          sums[j][v].fma(k.broadcast(xp, from), weight);
+        }
+      });
+    }
+  };
   const multiply = (xp: Ptr<'f32'>, wp: Ptr<'f32'>, channels: number) => {
     for (const { tap, pixels } of used) {
       for (let i = 0; i < channels; i++) {
+        if (c.narrow !== null) {
+          multiplyNarrow(c.narrow, xp, wp, tap, pixels, i);
+          continue;
+        }
         const line = sums[0].map((_, v) => {
           const block = Math.floor(v / perBlock) * c.weightBlock + c.vectorWeight(v % perBlock);
           return k.load(wp, (tap.tap - firstTap) * b + i * weightChannel + block);

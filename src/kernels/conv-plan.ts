@@ -43,6 +43,10 @@ const narrowLimit = 6000;
 /** Weights of a chunk: less than half a first-level cache, beside the pixels that pass. */
 const chunkBytes = 20 * 1024;
 
+/** Registers for sums, weights and a broadcast: masks of narrow groups and a masked row of weights stay beside them. */
+export const freeRegisters = (c: Direct, target: TargetInfo): number =>
+  target.registers - (c.narrow === null ? 0 : c.narrow.groups + 1);
+
 /** Pixels whose sums, times `vectors`, fit the registers beside one row of weights and one broadcast. */
 export function tilePixels(registers: number, vectors: number): number {
   return Math.floor((registers - vectors - 1) / vectors);
@@ -154,12 +158,12 @@ function chunkOf(c: Direct, target: TargetInfo, blocks: number, sourceBlocks: nu
 
 /** Channels written out in the innermost body, so that all bodies together stay within the limits. */
 function unrollOf(c: Direct, target: TargetInfo, cuts: readonly BlockCut[]): number {
-  const { block: b, lanes, registers } = target;
+  const { block: b, lanes } = target;
   const bodies = c.summed > b && c.summed % b !== 0 ? 2 : 1;
   let total = 0;
   let largest = 0;
   for (const { blocks } of cuts) {
-    const sizes = bodySizes(c, tilePixels(registers, (blocks * b) / lanes), (blocks * b) / lanes);
+    const sizes = bodySizes(c, tilePixels(freeRegisters(c, target), (blocks * b) / lanes), (blocks * b) / lanes);
     total += bodies * sizes.reduce((sum, n) => sum + n, 0);
     largest = Math.max(largest, ...sizes);
   }
@@ -179,7 +183,7 @@ function bodySizes(c: Direct, most: number, vectors: number): number[] {
       for (const t of columns.taps) {
         for (let j = 0; j < run.pixels; j++) if (run.interior || meets(columns, run.start + j, t)) size += vectors;
       }
-      sizes.push(size);
+      sizes.push(size * (c.narrow?.groups ?? 1));
     }
   }
   return sizes;
@@ -188,6 +192,6 @@ function bodySizes(c: Direct, most: number, vectors: number): number[] {
 /** True if the kernel's code stays of a sane size. */
 export function directFits(c: Direct, target: TargetInfo): boolean {
   const vectors = Math.max(2, target.block / target.lanes);
-  const sizes = bodySizes(c, tilePixels(target.registers, vectors), vectors);
+  const sizes = bodySizes(c, tilePixels(freeRegisters(c, target), vectors), vectors);
   return sizes.reduce((sum, n) => sum + n, 0) <= 2 * narrowLimit;
 }

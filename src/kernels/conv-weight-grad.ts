@@ -202,10 +202,14 @@ function sumPiece(
     width: s.width,
     target,
     pixelStride,
-    channelStride,
+    channelStride: c.diagonal && summed < k.lanes ? summed : channelStride,
     outPlane,
     vectorSource,
   };
+  // Where several groups share a vector, a tile's "channels" are those of the groups at one place; each counts in its own lanes.
+  const sharing = c.diagonal && summed < k.lanes ? k.lanes / summed : 1;
+  const ownLanes = (q: number) =>
+    k.lanesOf(Array.from({ length: k.lanes }, (_, l) => k.i32(Math.floor(l / summed) === q ? -1 : 0)));
 
   const sumTile = (tile: WeightTile, first: number | I32, channelCount: number) => {
     const sums = Array.from({ length: tile.sets }, () =>
@@ -231,8 +235,12 @@ function sumPiece(
     });
     const total = (t: number, i: number, n: number): VF =>
       sums.slice(1).reduce((sum, set) => sum.add(set[t][i][n].value), sums[0][t][i][n].value);
+    const merged = (t: number, n: number): VF =>
+      Array.from({ length: sharing }, (_, q) => total(t, q, n).asI().and(ownLanes(q)))
+        .reduce((all, part) => all.or(part))
+        .asF();
     const base = c.diagonal || c.plainSource ? affine(first) : affine(piece.sourceBlock.mul(b)).plus(first);
-    for (let i = 0; i < channelCount; i++) {
+    for (let i = 0; i < channelCount / sharing; i++) {
       const channel = base.plus(i);
       const finish = () =>
         tile.taps.forEach((tap, t) => {
@@ -241,7 +249,8 @@ function sumPiece(
             const at = v * k.lanes;
             const block = affine(piece.block).plus(Math.floor(at / b));
             const coords = [block, channel, weightTap, at % b];
-            if (p.scratch === null) epilogue.emit(k, total(t, i, n), coords);
+            const sum = sharing > 1 ? merged(t, n) : total(t, i, n);
+            if (p.scratch === null) epilogue.emit(k, sum, coords);
             else
               addPart(
                 k,
@@ -254,7 +263,7 @@ function sumPiece(
                     .times(b)
                     .plus(at % b),
                 ),
-                total(t, i, n),
+                sum,
                 piece.number,
                 cut.pieces,
                 (sum) => epilogue.emit(k, sum, coords),
@@ -269,7 +278,12 @@ function sumPiece(
 
   const all = Array.from({ length: vectors }, (_, v) => v);
   const powers = [1, 2, 4, 8, 16].filter((n) => n <= b && n < 2 * summed);
-  const options = c.diagonal || c.plainSource ? Array.from({ length: Math.min(summed, b) }, (_, i) => i + 1) : powers;
+  const options =
+    sharing > 1
+      ? [sharing]
+      : c.diagonal || c.plainSource
+        ? Array.from({ length: Math.min(summed, b) }, (_, i) => i + 1)
+        : powers;
   const tiles = cutTaps(s.width, target, { channels: options, vectors: all });
   for (const tile of tiles) {
     const within =
@@ -278,7 +292,8 @@ function sumPiece(
         : summed % b === 0
           ? b
           : k.i32(summed).sub(piece.sourceBlock.mul(b)).min(k.i32(b));
-    if (typeof within === 'number') {
+    if (sharing > 1) k.loop(summed, (i) => sumTile(tile, i, sharing));
+    else if (typeof within === 'number') {
       const turns = Math.floor(within / tile.channels);
       k.loop({ to: turns * tile.channels, step: tile.channels }, (i) => sumTile(tile, i, tile.channels));
       if (turns * tile.channels < within) sumTile(tile, turns * tile.channels, within - turns * tile.channels);

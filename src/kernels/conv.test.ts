@@ -322,6 +322,11 @@ describe.each(passes)('convolution, %s', (pass) => {
     check({ x: [1, 17, 5, 8], w: [17, 1, 3, 3], ...pad5, dilation: [2, 2], groups: 17 }, pass, target);
     check({ x: [1, 32, 3, 5], w: [32, 16, 3, 3], ...pad, groups: 2 }, pass, target);
     check({ x: [1, 12, 3, 5], w: [12, 4, 3, 3], ...pad, groups: 3 }, pass, target);
+    for (const channels of [2, 4, 8]) {
+      const groups = 32 / channels;
+      check({ x: [2, 32, 4, 17], w: [32, channels, 3, 3], ...pad, groups }, pass, target);
+    }
+    check({ x: [1, 32, 5, 7], w: [32, 4, 3, 3], ...pad, stride: [2, 2], groups: 8 }, pass, target);
   });
 });
 

@@ -13,7 +13,7 @@ import { blocked, blockedChannels, type Layout, plain } from '../graph/layout.js
 import type { Epilogue, Lowering, TargetInfo } from '../graph/op.js';
 import type { KernelBuilder } from '../ir/index.js';
 import type { Shape } from '../util/shape.js';
-import { type Direct, directKernel, directScratch } from './conv-direct.js';
+import { type Direct, directKernel, directScratch, type Narrow } from './conv-direct.js';
 import { generalConvKernel, generalWeightGradKernel } from './conv-general.js';
 import { directFits, tilePixels } from './conv-plan.js';
 import {
@@ -84,6 +84,7 @@ export function convLowerings(x: Shape, w: Shape, p: ConvParams, target: TargetI
       weightGroup: base.blocks * panel,
       weightBlock: panel,
       vectorWeight: (v) => v * target.lanes,
+      narrow: narrowGroups(summed, kind, target, 0),
     };
     const fits = directFits(c, target);
     if (fits && sizes.groups === 1 && sizes.channels <= pictureChannels) {
@@ -139,6 +140,8 @@ export function convInputGradLowerings(
         kind === 'diagonal'
           ? Math.floor((v * target.lanes) / narrow) * summed * channel + ((v * target.lanes) % narrow)
           : v * target.lanes,
+      // A row of weights holds one group: what belongs into its lanes starts that much before it.
+      narrow: narrowGroups(narrow, kind, target, narrow * channel - narrow),
     };
     if (directFits(c, target)) {
       const inputs = [activations, backwardWeights(w.length, b)];
@@ -204,8 +207,8 @@ export function convWeightGradLowerings(
 type Kind = 'direct' | 'diagonal' | 'depthwise' | 'general';
 
 /**
- * direct: groups are whole blocks (or there is one); diagonal: equally many channels in and out per group, several groups to a block, each
- * vector within one; depthwise: one channel per group; general: the rest.
+ * direct: groups are whole blocks (or there is one); diagonal: equally many channels in and out per group, several groups to a block;
+ * depthwise: one channel per group; general: the rest.
  */
 function kindOf(s: ConvSizes, target: TargetInfo): Kind {
   if (s.groups === 1) return 'direct';
@@ -213,8 +216,7 @@ function kindOf(s: ConvSizes, target: TargetInfo): Kind {
   const output = s.filters / s.groups;
   if (input === 1 && output === 1) return 'depthwise';
   if (input % target.block === 0 && output % target.block === 0) return 'direct';
-  if (input === output && target.block % input === 0 && input % target.lanes === 0 && s.channels % target.block === 0)
-    return 'diagonal';
+  if (input === output && target.block % input === 0 && s.channels % target.block === 0) return 'diagonal';
   return 'general';
 }
 
@@ -270,6 +272,11 @@ function directBase(
     sourceBlockStep: diagonal ? 1 : 0,
     vectorSource: (v: number) => (diagonal ? Math.floor((v * lanes) / summed) * summed : 0),
   };
+}
+
+/** How groups of `channels` channels share a vector, if they do. */
+function narrowGroups(channels: number, kind: Kind, { lanes }: TargetInfo, weights: number): Narrow | null {
+  return kind === 'diagonal' && channels < lanes ? { groups: lanes / channels, source: channels, weights } : null;
 }
 
 /** A 1×1 convolution sees pixels only: its rows may be cut anew, into lengths that tiles fill well. */
