@@ -3,7 +3,7 @@
  * them for sums, for maxima of those whose maximum it is, known by its position. So every element is written once, by one task.
  */
 
-import { affine, type Float, type I32, type Int, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
+import { affine, type Float, type I32, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
 import {
   combine,
   eachOf,
@@ -129,18 +129,13 @@ function collectStrides(
       let sum: Float | null = null;
       for (const line of windows) {
         for (const { dy, position } of line.slice(after - windowsOfResidue(w, i % stride), after)) {
-          const part = mine === null ? dy : keptWhere(k, position!.eq(mine), dy);
+          const part = mine === null ? dy : k.select<Float>(position!.eq(mine), dy, 0);
           sum = sum === null ? part : sum.add(part);
         }
       }
       done(pixel, i, v, sum ?? k.f32(0, width));
     }
   }
-}
-
-/** `x` where the condition holds, else 0. */
-function keptWhere(k: KernelBuilder, cond: Int, x: Float): Float {
-  return x.width === 1 ? k.select<Float>(cond, x, 0) : x.asI().and(cond).asF();
 }
 
 /** Windows over an inner input column whose distance from the start of its last window is `r`. */
@@ -190,7 +185,7 @@ function collectPixel(
                   .plus(v * width),
                 width,
               );
-              dy = keptWhere(k, position.eq(mine!), dy);
+              dy = k.select<Float>(position.eq(mine!), dy, 0);
             }
             sums[v].addTo(dy);
           }

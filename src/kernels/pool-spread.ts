@@ -1,9 +1,10 @@
 /**
  * The gradient of a maximum over windows that lie side by side (2×2 with stride 2): a window's elements are nobody else's, so as soon as its
- * first maximum is known, each of them gets the window's gradient or 0. Elements behind the last window get 0.
+ * first maximum is known, each of them gets the window's gradient or 0: from the last element on, what the maximum of the elements before it
+ * does not keep. Elements behind the last window get 0.
  */
 
-import { affine, type I32, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
+import { affine, type Float, type I32, type Int, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
 import type { Planes, PoolWindow } from './pool-shape.js';
 
 export interface Spread {
@@ -42,15 +43,20 @@ export function spreadRow(k: KernelBuilder, s: Spread, oh: I32, emit: Emit): voi
     const shift = (tap: number) => Math.floor(tap / kw) * w.in[2] + (tap % kw);
     for (let v = 0; v < block / width; v++) {
       let best = k.load(x, v * width, width);
-      let chosen = k.int(0, width);
+      // Where the maximum of all taps before stays the maximum.
+      const stays: Int[] = [];
       for (let tap = 1; tap < kh * kw; tap++) {
         const value = k.load(x, shift(tap) * block + v * width, width);
         const keep = value.le(best).or(best.ne(best));
+        stays.push(keep);
         best = k.select(keep, best, value);
-        chosen = k.select(keep, chosen, k.int(tap, width));
       }
-      const sent = k.load(dy, v * width, width);
-      for (let tap = 0; tap < kh * kw; tap++) emit(origin.add(shift(tap)), v, k.select(chosen.eq(tap), sent, 0));
+      let sent: Float = k.load(dy, v * width, width);
+      for (let tap = kh * kw - 1; tap > 0; tap--) {
+        emit(origin.add(shift(tap)), v, k.select(stays[tap - 1], 0, sent));
+        sent = k.select(stays[tap - 1], sent, 0);
+      }
+      emit(origin, v, sent);
     }
   });
   const covered = w.out[2] * kw;

@@ -1,6 +1,6 @@
 /**
  * Pooling over windows of one to three spatial axes, on planes of pixels: blocks of channels side by side, or single channels of a plain
- * tensor where there are too few to fill half a block.
+ * tensor where there are few.
  *
  *   forward   a task scans the windows of some rows (`pool-scan.ts`)
  *   adjoint   a task collects, for some rows of the input, what their windows send (`pool-collect.ts`); for maxima it first scans the
@@ -87,9 +87,12 @@ function rowsOfPositions(w: PoolWindow, planes: Planes): { least: number; most: 
   return { least: Math.min(rows, 4 * overlap + 1), most: windowRows * w.stride[1] };
 }
 
+/** Fewer channels than this are most likely a picture, that lies plain already. */
+const fewChannels = 4;
+
 function waysOf(x: Shape, target: TargetInfo): Planes[] {
   const [blocked, plain] = [blockedPlanes(x, target), plainPlanes(x)];
-  return x[1] < target.block / 2 ? [plain, blocked] : [blocked, plain];
+  return x[1] < fewChannels ? [plain, blocked] : [blocked, plain];
 }
 
 function common(name: string, x: Shape, w: PoolWindow, planes: Planes, size: Triple, d: Deal) {

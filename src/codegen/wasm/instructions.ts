@@ -54,6 +54,7 @@ export const i32x4ExtractLane = 0xfd00_001b;
 export const i32x4ReplaceLane = 0xfd00_001c;
 export const f32x4ExtractLane = 0xfd00_001f;
 export const f32x4ReplaceLane = 0xfd00_0020;
+export const v128AndNot = 0xfd00_004f; // a & ~b
 export const v128Bitselect = 0xfd00_0052;
 export const v128Store32Lane = 0xfd00_005a;
 export const v128Load32Zero = 0xfd00_005c;

@@ -82,6 +82,8 @@ describe.each([1, 4])('at width %i WebAssembly agrees with the interpreter, spec
     expect(() => k.select<Float>(k.i32(1), k.f32(0), k.f32(1))).toThrow(/select: the operands are i32, vf, vf/);
     bothWays('f32', width, floats, (a: Float, b: Float, c: Float) => select(a.lt(b), b, c));
     bothWays('i32', width, ints, (a: Int, b: Int, c: Int) => select(a.lt(b), b, c));
+    bothWays('f32', width, floats, (a: Float, b: Float, c: Float) => select(a.lt(b), c, zeroLike(c)));
+    bothWays('f32', width, floats, (a: Float, b: Float, c: Float) => select(a.lt(b), zeroLike(c), c));
   });
   test('bits of a float and back', () => {
     bothWays(
@@ -93,6 +95,12 @@ describe.each([1, 4])('at width %i WebAssembly agrees with the interpreter, spec
     bothWays('i32', width, ints, (a: Int) => a.and(0x7f7fffff).asF());
   });
 });
+
+/** A constant 0 as wide as `v`. */
+function zeroLike(v: Float): Float {
+  const { k } = v as unknown as { k: KernelBuilder };
+  return k.f32(0, v.width);
+}
 
 /** `k.select` on handles of any builder. */
 function select<T extends Value>(cond: Int, a: T, b: T): T {

@@ -451,6 +451,13 @@ class KernelEmitter {
   }
 
   private select([cond, a, b]: readonly Expr[], type: Type): void {
+    const isZero = (e: Expr) => isVector(type) && e.op === 'const' && Object.is(e.imm, 0);
+    if (isZero(a) || isZero(b)) {
+      this.value(isZero(a) ? b : a);
+      this.value(cond);
+      emitOp(this.w, isZero(a) ? WASM.v128AndNot : directOp('and', 'vi'));
+      return;
+    }
     this.value(a);
     this.value(b);
     this.value(cond);
