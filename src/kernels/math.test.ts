@@ -3,25 +3,25 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compile, relaxedSimd } from '../../test/lowering-runner.js';
-import { type Float, type Int, KernelBuilder, type Value } from '../ir/index.js';
+import { type Float, type Int, interpret, KernelBuilder, type Value } from '../ir/index.js';
 import { erf, floorMod, intPow, toInt32 } from '../ops/special.js';
 import * as math from './math.js';
 
 const targets = [{ fused: false }, ...(relaxedSimd() ? [{ fused: true }] : [])];
 const ulp = 2 ** -23;
 const { NaN: nan, POSITIVE_INFINITY: inf } = Number;
-const lanes = 4;
 
 type FloatEmit = (k: KernelBuilder, x: Float, y: Float) => Value;
 type IntEmit = (k: KernelBuilder, x: Int, y: Int) => Int;
 
-/** `emit` over whole arrays, by vectors as far as they go, the rest (`scalars` elements at least) by scalars. */
+/** `emit` over whole arrays, by vectors as far as they go, the rest (`scalars` elements at least) by scalars. Wide vectors are interpreted. */
 function run<T extends Float32Array | Int32Array>(
   emit: T extends Float32Array ? FloatEmit : IntEmit,
   x: T,
   y: T,
   fused: boolean,
   scalars = 0,
+  lanes = 4,
 ): T {
   const n = x.length;
   const vectors = Math.floor((n - Math.min(n, scalars)) / lanes) * lanes;
@@ -36,12 +36,15 @@ function run<T extends Float32Array | Int32Array>(
     part(lanes, 0, vectors);
     part(1, vectors, n);
   });
-  const { memory, run: call } = compile(k.finish('math'), { relaxedSimd: fused, threads: false }, n * 12 + 64);
+  const kernel = k.finish('math');
+  const compiled = lanes === 4 ? compile(kernel, { relaxedSimd: fused, threads: false }, n * 12 + 64) : null;
+  const memory = compiled?.memory.buffer ?? new ArrayBuffer(n * 12 + 64);
   const kind = x.constructor as new (buffer: ArrayBuffer) => T;
-  const view = new kind(memory.buffer as ArrayBuffer);
+  const view = new kind(memory as ArrayBuffer);
   view.set(x, 0);
   view.set(y, n);
-  call([0, n * 4, n * 8], 0, 1);
+  if (compiled) compiled.run([0, n * 4, n * 8], 0, 1);
+  else interpret(kernel, memory, [0, n * 4, n * 8], 0, 1);
   return view.slice(2 * n, 3 * n) as T;
 }
 
@@ -110,6 +113,17 @@ describe.each(targets)('with fused multiply–add: $fused', ({ fused }) => {
     const kept = got.map((v, i) => (quotients[i] < 2 ** 24 ? v : Math.fround(floorMod(a[i], b[i]))));
     expect(worstUlps(kept, (i) => floorMod(a[i], b[i]))).toBeLessThanOrEqual(1);
   });
+});
+
+test.each<[string, FloatEmit]>([
+  ['exp', math.exp],
+  ['log', math.log],
+  ['tanh', math.tanh],
+  ['sigmoid', math.sigmoid],
+  ['erf', math.erf],
+])('%s of 8 and of 16 lanes is what it is of one', (_, emit) => {
+  const x = spread(-95, 95, 1003);
+  for (const lanes of [8, 16]) expect(run(emit, x, x, true, 0, lanes)).toEqual(run(emit, x, x, true, x.length, lanes));
 });
 
 describe('at the edges', () => {

@@ -55,25 +55,35 @@ export function cast(x: Value, dtype: DType): Value {
 // — exponentials —
 
 export function exp(k: KernelBuilder, x: Float): Float {
-  const limited = x.max(-104).min(89); // e^89 overflows, e^−104 rounds to 0
-  // Adding 1.5·2²³ rounds to a whole number n, which then stands in the low bits: cheaper than nearest() and toI() on x86.
-  const shifted = k.f32(ROUNDER, x.width).fma(limited, Math.LOG2E);
-  const n = shifted.sub(ROUNDER);
-  const r = limited.fma(n, -LN2_HI).fma(n, -LN2_LO);
-  // Times 2ⁿ in two steps (see `scale`); the bits above n's fall out on the left.
-  const bits = shifted.asI();
-  const half = bits.shr(1).shl(23);
-  const first = half.add(ONE_BITS).asF();
-  const second = bits.shl(23).sub(half).add(ONE_BITS).asF();
-  return expm1Near0(k, r).add(1).mul(first).mul(second);
+  const limited = x.pmax(-104).pmin(89); // e^89 overflows, e^−104 rounds to 0
+  const { n, r } = reduceExp(k, limited, 254);
+  // Times 2ⁿ in two steps, so that results below the normal range round once and those above overflow: the exponents of both, biased, add up
+  // to n + 254, which stands in the low bits; the bits above fall out on the left.
+  const half = n.shr(1);
+  return horner(k, r, EXP).mul(half.shl(23).asF()).mul(n.sub(half).shl(23).asF());
 }
 
-const ROUNDER = 1.5 * 2 ** 23;
-const ONE_BITS = 127 << 23;
+/**
+ * x = sign·n·ln 2 + r with |r| ≤ ½ ln 2. `n` comes with `bias` added, in the low bits of an int: cheaper than nearest() and toI() on x86.
+ */
+function reduceExp(k: KernelBuilder, x: Float, bias: number, sign: 1 | -1 = 1): { n: Int; r: Float } {
+  // Adding 1.5·2²³ rounds to a whole number.
+  const rounder = 1.5 * 2 ** 23 + bias;
+  const shifted = k.f32(rounder, x.width).fma(x, sign * Math.LOG2E);
+  const n = shifted.sub(rounder);
+  return { n: shifted.asI(), r: x.fma(n, -sign * LN2_HI).fma(n, -sign * LN2_LO) };
+}
+
+/** eʳ for |r| ≤ ½ ln 2, to 3·10⁻⁹: a minimax polynomial of relative error whose first two coefficients are 1. */
+const EXP = [
+  1.3814171543344855e-3, 8.368922397494316e-3, 4.166840761899948e-2, 1.666651964187622e-1, 4.999999403953552e-1, 1, 1,
+];
+const EXP_OF_MINUS = EXP.map((c, i) => (i % 2 === 0 ? c : -c));
+const MINUS_EXP = EXP.map((c) => -c);
 
 /** eˣ − 1 without losing digits near 0: 2ⁿ·(eʳ − 1) + (2ⁿ − 1), halved on the way so that n = 128 fits. */
 export function expm1(k: KernelBuilder, x: Float): Float {
-  const limited = x.max(-30).min(89);
+  const limited = x.pmax(-30).pmin(89);
   const n = limited.mul(Math.LOG2E).nearest();
   const r = limited.fma(n, -LN2_HI).fma(n, -LN2_LO);
   const half = n.toI().add(126).shl(23).asF();
@@ -81,13 +91,16 @@ export function expm1(k: KernelBuilder, x: Float): Float {
   return k.select(n.eq(0), expm1Near0(k, x), y.add(y));
 }
 
+/** 1 / (1 + e⁻ˣ). Below −88.4, where results leave the normal range, 0. */
 export function sigmoid(k: KernelBuilder, x: Float): Float {
-  return k.f32(1, x.width).div(exp(k, x.neg()).add(1));
+  const limited = x.pmax(-89).pmin(87);
+  const { n, r } = reduceExp(k, limited, 127, -1);
+  return k.f32(1, x.width).div(k.f32(1, x.width).fma(horner(k, r, EXP_OF_MINUS), n.shl(23).asF()));
 }
 
 /** A quotient of polynomials in x² (degrees 13 and 6), from the Eigen library; beyond ±7.9 the result is ±1. */
 export function tanh(k: KernelBuilder, x: Float): Float {
-  const t = x.max(-7.905311107635498).min(7.905311107635498);
+  const t = x.pmax(-7.905311107635498).pmin(7.905311107635498);
   const s = t.mul(t);
   const p = horner(k, s, TANH_P).mul(t);
   return k.select(x.abs().lt(0.0004), x, p.div(horner(k, s, TANH_Q)));
@@ -101,12 +114,19 @@ const TANH_Q = [1.19825839466702e-6, 1.18534705686654e-4, 2.268434632439e-3, 4.8
 
 /** Two polynomials that meet at |x| = 475/512: x + x·p(x²) inside, 1 − e^q(|x|) outside (N. Juffa, error below 1 ulp). */
 export function erf(k: KernelBuilder, x: Float): Float {
-  const t = x.abs().min(4); // erf is 1 in float32 from 3.92 on
+  const t = x.abs().pmin(4); // erf is 1 in float32 from 3.92 on
   const near = x.fma(x, horner(k, x.mul(x), ERF_NEAR));
-  const q = horner(k, t, ERF_FAR).mul(t);
-  const far = k.f32(1, x.width).sub(exp(k, q.sub(t)));
-  return k.select(t.gt(475 / 512), k.select(x.lt(0), far.neg(), far), near);
+  // The exponential of −17 … −0.9 needs less care than others, and where t is small it may be anything.
+  const q = horner(k, t, ERF_FAR).mul(t).sub(t);
+  const shifted = k.f32(ROUNDER, x.width).fma(q, Math.LOG2E);
+  const r = q.fma(shifted.sub(ROUNDER), -Math.LN2);
+  const far = k.f32(1, x.width).fma(horner(k, r, MINUS_EXP), shifted.asI().shl(23).asF());
+  const signed = far.asI().or(x.asI().and(SIGN)).asF();
+  return k.select(t.gt(475 / 512), signed, near);
 }
+
+const ROUNDER = 1.5 * 2 ** 23 + 127;
+const SIGN = 0x80000000 | 0;
 
 const ERF_NEAR = [-5.96761703e-4, 4.99119423e-3, -2.67681349e-2, 1.12819925e-1, -3.76125336e-1, 1.28379166e-1];
 const ERF_FAR = [
