@@ -51,6 +51,8 @@ export interface OpFacts<A> {
   simplify?(node: Node<A>): Node | null;
   /** An equal node to this one times `scale` [C], a number for each entry of axis 1, with the factor moved into an operand. */
   scaleChannels?(node: Node<A>, scale: Node): Node;
+  /** An equal node that is cheaper when operand `fixed` is the same from call to call: what depends on it alone is computed ahead. */
+  withFixed?(node: Node<A>, fixed: number): Node | null;
   /** What every element of the result is when no operand has any. Left out where that is 0, an empty sum, or the neutral element. */
   ofNothing?(attrs: A): number;
   /** A constant: the one number that every element is. */

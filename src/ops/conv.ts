@@ -29,6 +29,7 @@ import {
   windowGeometry,
   windowOutput,
 } from './window.js';
+import { winogradConv, winogradPays } from './winograd.js';
 
 /** Convolution: x [N, C, spatial…] and weight [O, C/groups, kernel…] → [N, O, spatial'…]. @throws {ShapeError} @throws {ConfigError} */
 export function conv(x: Node, weight: Node, options: ConvOptions = {}): Node {
@@ -152,6 +153,8 @@ export const convOp = defineOp<ConvParams>('conv', {
   },
   vjp: (dy, { inputs: [x, w], attrs }) => [convInputGrad(dy, w, x.shape, attrs), convWeightGrad(dy, x, w.shape, attrs)],
   lower: ({ inputs: [x, w], attrs }, target) => convLowerings(x.shape, w.shape, attrs, target),
+  withFixed: ({ inputs: [x, w], attrs, shape }, fixed) =>
+    fixed === 1 && winogradPays(x.shape, shape) ? winogradConv(x, w, attrs, shape) : null,
   scaleChannels: ({ inputs: [x, w], attrs }, scale) => conv(x, scaleOutputs(w, scale), attrs),
   macs: (node) => numel(node.shape) * numel(node.inputs[1].shape.slice(1)),
 });

@@ -76,30 +76,45 @@ export function freeze(
     if (uses.get(node) === 1) once.add(made);
     copies.set(node, made);
   }
-  return extract(
-    roots.map((r) => copies.get(r)!),
-    leaf,
-    isFixed,
-  );
+  const folded = roots.map((r) => copies.get(r)!);
+  return extract(specialise(folded, leaf, isFixed), leaf, inputs);
 }
 
-/** Puts a stored value in place of whatever is fixed and has a user that is not. */
-function extract(
+/** Lets operations with an operand that is fixed choose another way to the same values. */
+function specialise(
   roots: readonly Node[],
   leaf: (node: Node) => Storage | null,
   isFixed: (node: Node) => boolean,
-): Frozen {
+): Node[] {
   const stop = (node: Node): boolean => leaf(node) !== null || isFixed(node);
+  const copies = new Map<Node, Node>();
+  for (const node of topological(roots, stop)) {
+    if (stop(node)) {
+      copies.set(node, node);
+      continue;
+    }
+    const copy = remade(node, node.inputs.map((i) => copies.get(i)!)); // biome-ignore format: one thought
+    const fixed = copy.inputs.findIndex(isFixed);
+    const other = fixed < 0 ? null : (copy.op.facts.withFixed?.(copy, fixed) ?? null);
+    copies.set(node, other ?? copy);
+  }
+  return roots.map((r) => copies.get(r)!);
+}
+
+/** Puts a stored value in place of whatever is fixed and has a user that is not. */
+function extract(roots: readonly Node[], leaf: (node: Node) => Storage | null, inputs: ReadonlySet<Storage>): Frozen {
   const constants: { storage: Storage; value: Node }[] = [];
+  const fixed = new Set<Node>();
   const copies = new Map<Node, Node>();
   const stored = (value: Node): Node => {
     const known = copies.get(value);
     if (known !== undefined) return known;
     let made: Node;
+    const base = underViews(value);
     if (uniformValue(value) !== null || leaf(value)?.persistent) made = value;
-    else if (value.op.facts.view !== undefined)
-      made = remade(value, value.inputs.map(stored)); // biome-ignore format: one thought
-    else {
+    else if (leaf(base)?.persistent || numel(base.shape) < numel(value.shape)) {
+      made = remade(value, value.inputs.map(stored)); // what only moves or repeats elements goes on doing so
+    } else {
       const storage = new Storage(value.shape, value.dtype, null, true);
       storage.defer(() => allocate(value.dtype, numel(value.shape))); // until it is computed
       storage.name = `a constant of ${value.scope ?? 'the compiled function'}`;
@@ -109,11 +124,16 @@ function extract(
     copies.set(value, made);
     return made;
   };
-  for (const node of topological(roots, stop)) {
-    if (isFixed(node)) stored(node);
-    else copies.set(node, leaf(node) !== null ? node : remade(node, node.inputs.map((i) => copies.get(i)!))); // biome-ignore format: one thought
+  const current = (node: Node): Node => (fixed.has(node) ? stored(node) : copies.get(node)!);
+  for (const node of topological(roots, (n) => leaf(n) !== null)) {
+    const storage = leaf(node);
+    const same =
+      uniformValue(node) !== null ||
+      (storage !== null ? !inputs.has(storage) : derived(node) && node.inputs.every((i) => fixed.has(i)));
+    if (same) fixed.add(node);
+    else copies.set(node, storage !== null ? node : remade(node, node.inputs.map(current)));
   }
-  return { roots: roots.map((r) => copies.get(r)!), constants };
+  return { roots: roots.map(current), constants };
 }
 
 /** Whether a node's value follows from its inputs. */
@@ -132,6 +152,10 @@ function split({ op, inputs }: Node, isFixed: (node: Node) => boolean): [Node, N
 /** What `combine` makes of operands that may be broadcast, computed before they are. */
 function atOwnSize(combine: (...operands: Node[]) => Node, ...operands: Node[]): Node {
   return expand(combine(...operands.map(withoutExpand)), operands[0].shape);
+}
+
+function underViews(node: Node): Node {
+  return node.op.facts.view !== undefined ? underViews(node.inputs[0]) : node;
 }
 
 function withoutExpand(node: Node): Node {
