@@ -6,13 +6,14 @@
  * A piece of work is recorded the way a user would write it, compiled as the framework compiles it, and launched as it is in a step.
  */
 
-import { type AssembledProgram, assembleProgram, CONTROL, controlBytes } from '../src/codegen/wasm/index.js';
+import { CONTROL, controlBytes } from '../src/codegen/wasm/index.js';
 import { emitModule } from '../src/codegen/wasm/module.js';
 import { ByteWriter } from '../src/codegen/wasm/writer.js';
 import { CompiledTarget } from '../src/compile/compiled-target.js';
 import { type CompiledStep, compile } from '../src/compile/pipeline.js';
 import { type Trace, traceRequest } from '../src/compile/trace.js';
-import type { LoadedProgram, WasmDevice } from '../src/devices/wasm/index.js';
+import type { AssembledProgram, Device, LoadedProgram } from '../src/devices/index.js';
+import type { WasmDevice } from '../src/devices/wasm/index.js';
 import { blockedChannels, type Layout, physicalSize } from '../src/graph/layout.js';
 import type { Node } from '../src/graph/node.js';
 import type { Assignment, Target } from '../src/graph/target.js';
@@ -51,7 +52,7 @@ export class Harness {
     return harness;
   }
 
-  readonly device: WasmDevice;
+  readonly device: Device;
   private peak!: Runnable;
 
   private constructor(
@@ -173,7 +174,7 @@ export class Harness {
   ): Promise<Runnable> {
     // Each repetition has launches of its own: a launch stands for one counter of tasks.
     const launches = Array.from({ length: repeats }, () => program.launches.map((launch) => ({ ...launch }))).flat();
-    const loaded = await held.load(assembleProgram({ ...program, launches }, this.device.features));
+    const loaded = await held.load(this.device.assemble({ ...program, launches }));
     const before = (arena: number) => {
       for (const { storage, offset } of staged) {
         const data = trace.storages[storage].read();
@@ -224,7 +225,7 @@ export class Harness {
     const slots = Int32Array.of(0, this.device.alloc(bytes));
     this.fill(slots[1], bytes);
     const program: Program = { name: 'peak', slots: 2, arenaBytes: 64, launches: [{ kernel, args: [{ slot: 1 }] }] };
-    const loaded = await this.device.load(assembleProgram(program, this.device.features));
+    const loaded = await this.device.load(this.device.assemble(program));
     const run = () => this.device.run(loaded, slots);
     await run();
     return { run, amount: tasks * rounds * chains * unroll * this.device.lanes * 2 };
@@ -236,7 +237,7 @@ export class Harness {
     const slots = Int32Array.of(0, held.alloc(whole), held.alloc(whole));
     this.fill(slots[1], whole);
     const load = async (repeats: number) => {
-      const loaded = await held.load(memcpyProgram(whole, repeats, this.device));
+      const loaded = await held.load(memcpyProgram(whole, repeats, this.device as WasmDevice));
       return { run: () => this.device.run(loaded, slots), amount: 2 * whole * repeats };
     };
     const once = await load(1);
@@ -271,7 +272,7 @@ async function time(work: Runnable): Promise<number> {
 class Held {
   private readonly addresses: number[] = [];
   private readonly programs: LoadedProgram[] = [];
-  constructor(private readonly device: WasmDevice) {}
+  constructor(private readonly device: Device) {}
 
   alloc(bytes: number): number {
     const address = this.device.alloc(bytes + 64); // kernels may read a vector past the end
@@ -347,9 +348,9 @@ export function held(shape: Shape): Tensor {
 }
 
 /** A program in which each thread copies its share with `memory.copy`, which engines hand to the C library's memcpy. */
-function memcpyProgram(bytes: number, repeats: number, device: WasmDevice): AssembledProgram {
+function memcpyProgram(bytes: number, repeats: number, { threads, features }: WasmDevice): AssembledProgram {
   const [thread, slots, from, to, left] = [0, 2, 4, 5, 6];
-  const share = bytes / device.threads;
+  const share = bytes / threads;
   const w = new ByteWriter();
   const code = (...bytesOfCode: number[]) => {
     for (const b of bytesOfCode) w.u8(b);
@@ -382,7 +383,7 @@ function memcpyProgram(bytes: number, repeats: number, device: WasmDevice): Asse
   const program: Program = { name: 'memcpy', slots: 3, arenaBytes: 64, launches: [] };
   return {
     name: program.name,
-    bytes: emitModule([run], device.features),
+    bytes: emitModule([run], features),
     slots: program.slots,
     arenaBytes: program.arenaBytes,
     control: { bytes: controlBytes(program), abortOffset: CONTROL.abort, generationOffset: CONTROL.generation },

@@ -1,10 +1,10 @@
 /**
- * The target that compiles: traces what is asked, compiles it once per structure, binds storages, runs it on the WebAssembly device.
+ * The target that compiles: traces what is asked, compiles it once per structure, binds storages, runs it on a device with its own machine code.
  * Persistent storages move into the device's memory, in the layout the program wants, the first time a program touches them, and stay there.
  */
 
-import { assembleProgram } from '../codegen/wasm/index.js';
-import { type LoadedProgram, WasmDevice, type WasmDeviceOptions } from '../devices/wasm/index.js';
+import type { Device, DeviceOptions, LoadedProgram } from '../devices/index.js';
+import { WasmDevice } from '../devices/wasm/index.js';
 import { type Layout, layoutKey, physicalSize } from '../graph/layout.js';
 import type { Node } from '../graph/node.js';
 import type { TargetInfo } from '../graph/op.js';
@@ -17,10 +17,8 @@ import { pack, unpack } from './pack.js';
 import { type CompiledStep, compile } from './pipeline.js';
 import { type Trace, traceKey, traceRequest } from './trace.js';
 
-/** Channels per block of a blocked layout: two vectors, so that a tile of 6 pixels fills the registers. */
-const block = 8;
 const mostSteps = 128;
-/** A kernel may load a vector that begins inside a value and ends past it. */
+/** A kernel may load a vector that begins inside a value and ends past it: the widest has 64 bytes. */
 const readAheadBytes = 64;
 
 interface LoadedStep {
@@ -29,25 +27,20 @@ interface LoadedStep {
 }
 
 export class CompiledTarget implements Target {
-  static async create(options: WasmDeviceOptions = {}): Promise<CompiledTarget> {
+  /** On the device that is there everywhere. */
+  static async create(options: DeviceOptions = {}): Promise<CompiledTarget> {
     return new CompiledTarget(await WasmDevice.create(options));
   }
 
-  readonly name = 'wasm';
+  readonly name: string;
   readonly info: TargetInfo;
   private readonly steps = new Map<string, Promise<LoadedStep>>();
   private serial = 0;
   private queue: Promise<void> = Promise.resolve();
 
-  constructor(readonly device: WasmDevice) {
-    this.info = {
-      name: 'wasm',
-      lanes: device.lanes,
-      registers: 15,
-      block,
-      fma: device.features.relaxedSimd,
-      threads: device.threads,
-    };
+  constructor(readonly device: Device) {
+    this.name = device.name;
+    this.info = device.info;
   }
 
   /** Requests are carried out one after another: each is traced when those before it have moved and written their storages. */
@@ -162,7 +155,7 @@ export class CompiledTarget implements Target {
 
   private async build(trace: Trace): Promise<LoadedStep> {
     const step = compile(trace, this.info, (i) => this.settledLayout(trace.storages[i]), `step ${++this.serial}`);
-    return { step, loaded: await this.device.load(assembleProgram(step.program, this.device.features)) };
+    return { step, loaded: await this.device.load(this.device.assemble(step.program)) };
   }
 
   /** The layout a storage is to keep. One that lies plain may still move, once, to where a kernel wants it. */
@@ -211,7 +204,7 @@ function fixed(layout: Layout | null): Layout | null {
 class Block implements DeviceBlock {
   private freed = false;
   constructor(
-    readonly device: WasmDevice,
+    readonly device: Device,
     readonly address: number,
     readonly layout: Layout,
     private readonly shape: Shape,

@@ -11,8 +11,8 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { divideProgram, relayInput, relayOracle, relayProgram } from '../../../test/platform/relay.js';
 import { assembleProgram } from '../../codegen/wasm/index.js';
 import type { Program } from '../../ir/index.js';
-import { type LoadedProgram, WasmDevice, type WasmDeviceOptions } from './device.js';
-import { OutOfMemoryError } from './memory.js';
+import { type DeviceOptions, type LoadedProgram, OutOfMemoryError } from '../index.js';
+import { WasmDevice } from './device.js';
 
 const devices: WasmDevice[] = [];
 afterEach(async () => {
@@ -21,7 +21,7 @@ afterEach(async () => {
   await Promise.all(devices.splice(0).map((device) => device.dispose()));
 });
 
-async function create(options?: WasmDeviceOptions): Promise<WasmDevice> {
+async function create(options?: DeviceOptions): Promise<WasmDevice> {
   const device = await WasmDevice.create(options);
   devices.push(device);
   return device;

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { availableThreads, compileOptimised, nodeModule, probeFeatures } from './features.js';
+import { availableThreads, nodeModule } from '../host.js';
+import { compileOptimised, probeFeatures } from './features.js';
 
 afterEach(() => vi.unstubAllGlobals());
 

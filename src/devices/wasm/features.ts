@@ -3,6 +3,8 @@
  * validate a tiny module, never by its name or version. In Node the engine has switches of its own, which are set here.
  */
 
+import { nodeModule, whyNoThreads } from '../host.js';
+
 export interface EngineFeatures {
   readonly simd: boolean;
   readonly relaxedSimd: boolean;
@@ -26,11 +28,6 @@ export function probeFeatures(): EngineFeatures {
   };
 }
 
-/** How many threads run at once here. */
-export function availableThreads(): number {
-  return nodeModule('node:os')?.availableParallelism() ?? globalThis.navigator?.hardwareConcurrency ?? 1;
-}
-
 /**
  * Compiles a module, in Node with the optimising compiler at once and all functions in parallel: V8 would otherwise start with slow
  * code, or compile each function when it is first called, with the whole team waiting. The switches are V8's, for the whole process,
@@ -45,32 +42,6 @@ export async function compileOptimised(bytes: Uint8Array): Promise<WebAssembly.M
   }
 }
 
-/** A module of Node's own, or undefined elsewhere. Bundlers for browsers see no import. */
-export function nodeModule<Name extends keyof NodeModules>(name: Name): NodeModules[Name] | undefined {
-  const { process } = globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } };
-  return process?.getBuiltinModule?.(name) as NodeModules[Name] | undefined;
-}
-
-/** What is used of them, spelled out: a browser project need not know Node's types. */
-interface NodeModules {
-  'node:os': { availableParallelism(): number };
-  'node:v8': { setFlagsFromString(flag: string): void };
-  'node:worker_threads': { Worker: NodeWorkerConstructor };
-}
-
-export type NodeWorkerConstructor = new (
-  source: string,
-  options: { eval: true; execArgv: string[]; env: Record<string, string>; name: string },
-) => NodeWorker;
-
-interface NodeWorker {
-  postMessage(message: unknown): void;
-  on<Value>(event: 'message' | 'error' | 'exit', listener: (value: Value) => void): void;
-  ref(): void;
-  unref(): void;
-  terminate(): Promise<unknown>;
-}
-
 const SLOW_START_FLAGS = ['liftoff', 'wasm-lazy-compilation'];
 let compilations = 0;
 
@@ -80,15 +51,6 @@ function setEngineFlags(flags: readonly string[]): void {
   } catch {
     // Runtimes that imitate Node may lack the call. The flags are for speed; what is missing shows when features are probed.
   }
-}
-
-function whyNoThreads(): string {
-  if (nodeModule('node:worker_threads')) return '';
-  if (typeof SharedArrayBuffer === 'undefined' || !globalThis.crossOriginIsolated) {
-    return 'this page is not cross-origin isolated, so there is no shared memory; serve it with the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp';
-  }
-  if (typeof Worker === 'undefined') return 'this environment has no workers';
-  return '';
 }
 
 // A module with one function () → v128, whose body is `code` (WebAssembly core specification 2.0, section 5).

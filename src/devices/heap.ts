@@ -3,7 +3,7 @@
  * Blocks are 64-byte aligned (a cache line, and the widest vector); the first 64 bytes are never handed out, so address 0 is no block.
  */
 
-import { ConfigError, invariant } from '../../util/errors.js';
+import { ConfigError, invariant } from '../util/errors.js';
 
 export const ALIGNMENT = 64;
 const PAGE_BYTES = 65536;
@@ -59,6 +59,8 @@ export class Heap {
   constructor(
     private readonly memory: GrowableMemory,
     readonly maxBytes: number,
+    /** The device's name, for messages. */
+    private readonly owner = 'wasm',
   ) {
     this.free_ = [{ address: ALIGNMENT, bytes: memory.buffer.byteLength - ALIGNMENT }];
   }
@@ -151,7 +153,7 @@ export class Heap {
     const size = describeBytes(this.memory.buffer.byteLength);
     const limit = systemRefused ? `${size}: the system gives no more` : describeBytes(this.maxBytes);
     return [
-      'wasm: out of memory',
+      `${this.owner}: out of memory`,
       `  asked    ${describeBytes(asked)}`,
       `  in use   ${describeBytes(this.used_)} in ${this.used.size} blocks`,
       `  limit    ${limit}; the largest free block holds ${describeBytes(largest)}`,

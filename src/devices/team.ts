@@ -1,30 +1,49 @@
 /**
- * A team of workers on one shared memory: worker_threads in Node, Web Workers in a browser. A run sends each worker one message; they
- * walk the program side by side, meeting in barriers inside WebAssembly, and the last one out reports.
+ * A team of workers on one shared memory: worker_threads in Node, Web Workers in a browser. A run wakes the
+ * workers; they walk the program side by side, meeting in barriers inside its code, and the last one out reports.
  *
  * A trap ends the run, not the team. When a worker itself dies the others are ended too, and the next run hires a new team.
  */
 
-import { invariant } from '../../util/errors.js';
-import { type NodeWorkerConstructor, nodeModule } from './features.js';
-import { type Call, WORKER_SOURCE, type WorkerMessage, type WorkerReply } from './team-worker.js';
+import { invariant } from '../util/errors.js';
+import { type NodeWorkerConstructor, nodeModule } from './host.js';
+import {
+  BOARD,
+  boardWords,
+  type Call,
+  SEAT,
+  type WorkerMessage,
+  type WorkerReply,
+  workerSource,
+} from './team-worker.js';
 
 export interface TeamOptions {
   readonly threads: number;
   readonly memory: WebAssembly.Memory;
-  /** Address of 8 bytes of that memory for the team's own use. */
-  readonly tally: number;
+  /** Address of `boardBytes(threads)` of that memory for the team's own use. */
+  readonly board: number;
+  readonly binder: Binder;
 }
+
+/** How workers enter a device's programs. */
+export interface Binder {
+  /** Source of a function (memory, context) → (code, call) → Entry. */
+  readonly source: string;
+  /** Given to it in each worker: what a message can carry. */
+  readonly context?: unknown;
+}
+
+export const boardBytes = (threads: number): number => 4 * boardWords(threads);
 
 /** A kernel trapped, or a worker died. */
 export class DeviceError extends Error {
   override readonly name = 'DeviceError';
 }
 
-export class Team {
+export class Team<Code> {
   /** Resolves when every worker has answered. */
-  static async start(options: TeamOptions): Promise<Team> {
-    const team = new Team(options);
+  static async start<Code>(options: TeamOptions): Promise<Team<Code>> {
+    const team = new Team<Code>(options);
     await team.hire();
     return team;
   }
@@ -35,35 +54,50 @@ export class Team {
 
   private workers: TeamWorker[] = []; // empty between the death of one team and the hiring of the next
   private leaving: Promise<unknown> = Promise.resolve();
-  private readonly modules = new Map<number, WebAssembly.Module>();
+  private readonly programs = new Map<number, { readonly code: Code; readonly call: Call }>();
   private current: CurrentRun | null = null;
 
-  private constructor(private readonly options: TeamOptions) {}
+  private readonly board: Int32Array;
 
-  load(id: number, module: WebAssembly.Module): void {
-    this.modules.set(id, module);
-    this.tell({ kind: 'load', id, module });
+  private constructor(private readonly options: TeamOptions) {
+    const { memory, board, threads } = options;
+    this.board = new Int32Array(memory.buffer, board, boardWords(threads));
+  }
+
+  load(code: Code, call: Call): void {
+    this.programs.set(call.id, { code, call });
+    this.tell({ kind: 'load', code, call });
   }
 
   unload(id: number): void {
-    this.modules.delete(id);
+    this.programs.delete(id);
     this.tell({ kind: 'unload', id });
   }
 
-  /** One run at a time. Keeps Node alive until it ends. @throws {DeviceError} when a kernel traps or a worker dies */
+  /**
+   * One run at a time. Keeps Node alive until it ends; then no worker is inside the program any more, however it ended.
+   * @throws {DeviceError} when a kernel traps or a worker dies
+   */
   async run(call: Call): Promise<void> {
     invariant(this.current === null, 'team: a run began before the last one ended');
     if (this.workers.length === 0) await this.hire();
-    const { memory, tally, threads } = this.options;
-    new Int32Array(memory.buffer, tally, 2).set([threads, 0]);
+    const { board, threads } = this;
+    board[BOARD.left] = threads;
+    board[BOARD.traps] = 0;
+    board[BOARD.id] = call.id;
+    board[BOARD.abort] = call.abort;
+    board[BOARD.generation] = call.generation;
     const ended = new Promise<void>((resolve, reject) => {
       this.current = { call, resolve, reject, traps: [], expectedTraps: null };
     });
     const guard = this.workers[0];
     guard.keepAlive(true);
-    this.tell({ kind: 'run', ...call });
+    for (let thread = 0; thread < threads; thread++) this.callIn(thread);
     try {
       await ended;
+    } catch (error) {
+      await this.leaving;
+      throw error;
     } finally {
       this.current = null;
       guard.keepAlive(false);
@@ -78,16 +112,18 @@ export class Team {
 
   private async hire(): Promise<void> {
     await this.leaving;
-    const { threads, memory, tally } = this.options;
+    const { threads, memory, board, binder } = this.options;
+    const source = workerSource(binder.source);
     const ready: Promise<void>[] = [];
+    this.board.fill(0);
     try {
       for (let thread = 0; thread < threads; thread++) {
-        const worker = spawnWorker();
+        const worker = spawnWorker(source);
         this.workers.push(worker);
         ready.push(this.listen(worker));
-        worker.post({ kind: 'hire', memory, thread, threads, tally });
+        worker.post({ kind: 'hire', memory, thread, threads, board, context: binder.context });
       }
-      for (const [id, module] of this.modules) this.tell({ kind: 'load', id, module });
+      for (const program of this.programs.values()) this.tell({ kind: 'load', ...program });
       await Promise.all(ready);
     } catch (error) {
       this.dismiss(new DeviceError('the team did not start'));
@@ -108,8 +144,24 @@ export class Team {
     });
   }
 
-  private tell(message: WorkerMessage): void {
-    for (const worker of this.workers) worker.post(message);
+  private tell(message: WorkerMessage<Code>): void {
+    this.workers.forEach((worker, thread) => {
+      // Out of its seat, so that it hears the message. One that runs goes to its event loop when it has done its part.
+      if (Atomics.exchange(this.board, seatOf(thread), SEAT.away) === SEAT.asleep)
+        Atomics.notify(this.board, seatOf(thread));
+      worker.post(message);
+    });
+  }
+
+  /** Makes a worker take part in the run on the board. */
+  private callIn(thread: number): void {
+    const seat = seatOf(thread);
+    if (Atomics.compareExchange(this.board, seat, SEAT.asleep, SEAT.called) === SEAT.asleep) {
+      Atomics.notify(this.board, seat);
+    } else {
+      Atomics.store(this.board, seat, SEAT.sentFor);
+      this.workers[thread].post({ kind: 'run' });
+    }
   }
 
   private hear(reply: WorkerReply): void {
@@ -145,6 +197,8 @@ export class Team {
   }
 }
 
+const seatOf = (thread: number): number => BOARD.seats + thread * BOARD.seatStride;
+
 type Trap = WorkerReply & { kind: 'trap' };
 
 interface CurrentRun {
@@ -165,14 +219,14 @@ interface TeamWorker {
   terminate(): Promise<unknown>;
 }
 
-function spawnWorker(): TeamWorker {
+function spawnWorker(source: string): TeamWorker {
   const threads = nodeModule('node:worker_threads');
-  return threads ? nodeWorker(threads.Worker) : webWorker();
+  return threads ? nodeWorker(threads.Worker, source) : webWorker(source);
 }
 
-function nodeWorker(Worker: NodeWorkerConstructor): TeamWorker {
+function nodeWorker(Worker: NodeWorkerConstructor, source: string): TeamWorker {
   // No environment and no flags: a loader named there (`--import tsx`) would run in every worker, for nothing.
-  const worker = new Worker(WORKER_SOURCE, { eval: true, execArgv: [], env: {}, name: 'fovea' });
+  const worker = new Worker(source, { eval: true, execArgv: [], env: {}, name: 'fovea' });
   return {
     post: (message) => worker.postMessage(message),
     listen(onReply, onDeath) {
@@ -185,8 +239,8 @@ function nodeWorker(Worker: NodeWorkerConstructor): TeamWorker {
   };
 }
 
-function webWorker(): TeamWorker {
-  const url = URL.createObjectURL(new Blob([WORKER_SOURCE], { type: 'text/javascript' }));
+function webWorker(source: string): TeamWorker {
+  const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
   const worker = new Worker(url, { name: 'fovea' });
   return {
     post: (message) => worker.postMessage(message),

@@ -1,25 +1,33 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { DeviceError, Team } from './team.js';
 
-// One page: the team's tally at 64, a slot table at 128, a control block at 256, a word that programs work on at 512.
-const TALLY = 64;
+// One page: a slot table at 128, a control block at 256, a word that programs work on at 512, the team's board at 1024.
+const BOARD = 1024;
 const SLOTS = 128;
 const CONTROL = 256;
 const WORD = 512;
 const GENERATION_OFFSET = 64;
-const CALL = { slots: SLOTS, control: CONTROL, abort: CONTROL, generation: CONTROL + GENERATION_OFFSET };
+const call = (id: number) => ({ id, ...PLACES });
+const PLACES = { slots: SLOTS, control: CONTROL, abort: CONTROL, generation: CONTROL + GENERATION_OFFSET };
 
-const teams: Team[] = [];
+const binder = {
+  source: `(memory) => (module, { slots, control }) => {
+    const { run } = new WebAssembly.Instance(module, { env: { memory } }).exports;
+    return (thread, threads) => run(thread, threads, slots, control);
+  }`,
+};
+
+const teams: Team<WebAssembly.Module>[] = [];
 afterEach(async () => {
   vi.restoreAllMocks();
   await Promise.all(teams.splice(0).map((team) => team.stop()));
 });
 
-async function startTeam(threads: number): Promise<{ team: Team; words: Int32Array }> {
+async function startTeam(threads: number): Promise<{ team: Team<WebAssembly.Module>; words: Int32Array }> {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
   const words = new Int32Array(memory.buffer);
   words[SLOTS / 4 + 1] = WORD;
-  const team = await Team.start({ threads, memory, tally: TALLY });
+  const team = await Team.start<WebAssembly.Module>({ threads, memory, board: BOARD, binder });
   teams.push(team);
   return { team, words };
 }
@@ -29,61 +37,75 @@ const resetControl = (words: Int32Array) => words.fill(0, CONTROL / 4, WORD / 4)
 describe('team', () => {
   test('every thread runs the program once, with its own number, and the memory is theirs and ours', async () => {
     const { team, words } = await startTeam(3);
-    team.load(7, runModule(ADD_THREAD_PLUS_ONE));
-    await team.run({ id: 7, ...CALL });
+    team.load(runModule(ADD_THREAD_PLUS_ONE), call(7));
+    await team.run(call(7));
     expect(words[WORD / 4]).toBe(1 + 2 + 3);
-    for (let i = 0; i < 200; i++) await team.run({ id: 7, ...CALL });
+    for (let i = 0; i < 200; i++) await team.run(call(7));
     expect(words[WORD / 4]).toBe(201 * 6);
   });
 
   test('a trap in one thread ends the wait of the others, rejects the run, and the next run works', async () => {
     const { team, words } = await startTeam(3);
-    team.load(1, runModule(TRAP_OR_WAIT));
-    team.load(2, runModule(ADD_THREAD_PLUS_ONE));
+    team.load(runModule(TRAP_OR_WAIT), call(1));
+    team.load(runModule(ADD_THREAD_PLUS_ONE), call(2));
     for (let round = 1; round <= 20; round++) {
       resetControl(words);
-      const failed = team.run({ id: 1, ...CALL });
+      const failed = team.run(call(1));
       await expect(failed).rejects.toThrow(DeviceError);
       await expect(failed).rejects.toThrow(/^unreachable \(thread 0 of 3\)\n.*wasm/);
-      await team.run({ id: 2, ...CALL });
+      await team.run(call(2));
       expect(words[WORD / 4]).toBe(6 * round);
     }
   });
 
   test('traps in all threads at once are one rejection', async () => {
     const { team, words } = await startTeam(3);
-    team.load(1, runModule(UNREACHABLE));
-    team.load(2, runModule(ADD_THREAD_PLUS_ONE));
+    team.load(runModule(UNREACHABLE), call(1));
+    team.load(runModule(ADD_THREAD_PLUS_ONE), call(2));
     for (let round = 1; round <= 20; round++) {
-      await expect(team.run({ id: 1, ...CALL })).rejects.toThrow('unreachable (thread');
-      await team.run({ id: 2, ...CALL });
+      await expect(team.run(call(1))).rejects.toThrow('unreachable (thread');
+      await team.run(call(2));
       expect(words[WORD / 4]).toBe(6 * round);
     }
   });
 
   test('a program that cannot be instantiated rejects its run', async () => {
     const { team } = await startTeam(2);
-    team.load(1, runModule(UNREACHABLE, 'elsewhere'));
-    await expect(team.run({ id: 1, ...CALL })).rejects.toThrow('elsewhere');
+    team.load(runModule(UNREACHABLE, 'elsewhere'), call(1));
+    await expect(team.run(call(1))).rejects.toThrow('elsewhere');
+  });
+
+  test('what is loaded while workers sleep between runs, or while they run, is there for the next run', async () => {
+    const { team, words } = await startTeam(3);
+    team.load(runModule(ADD_THREAD_PLUS_ONE), call(1));
+    for (let id = 2; id < 60; id++) {
+      const run = team.run(call(id - 1));
+      if (id % 3 === 0) team.load(runModule(ADD_THREAD_PLUS_ONE), call(id));
+      await run;
+      if (id % 3 !== 0) team.load(runModule(ADD_THREAD_PLUS_ONE), call(id));
+      if (id % 5 === 0) team.unload(id - 2);
+      if (id % 7 === 0) await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    expect(words[WORD / 4]).toBe(58 * 6);
   });
 
   test('an unloaded program is gone', async () => {
     const { team } = await startTeam(2);
-    team.load(1, runModule(ADD_THREAD_PLUS_ONE));
+    team.load(runModule(ADD_THREAD_PLUS_ONE), call(1));
     team.unload(1);
-    await expect(team.run({ id: 1, ...CALL })).rejects.toThrow('not a function');
+    await expect(team.run(call(1))).rejects.toThrow('not a function');
   });
 
   test('the death of a worker rejects the run, even of a program that never ends, and the next run has a new team', async () => {
     const workers = spyOnWorkers();
     const { team, words } = await startTeam(2);
-    team.load(1, runModule(FOREVER));
-    team.load(2, runModule(ADD_THREAD_PLUS_ONE));
-    const run = team.run({ id: 1, ...CALL });
+    team.load(runModule(FOREVER), call(1));
+    team.load(runModule(ADD_THREAD_PLUS_ONE), call(2));
+    const run = team.run(call(1));
     const failed = expect(run).rejects.toThrow('a worker ended with exit code 1');
     await workers[1].terminate();
     await failed;
-    await team.run({ id: 2, ...CALL });
+    await team.run(call(2));
     expect(words[WORD / 4]).toBe(3);
     expect(workers.length).toBe(4);
   });
@@ -91,9 +113,9 @@ describe('team', () => {
   test('the death of an idle worker goes unnoticed', async () => {
     const workers = spyOnWorkers();
     const { team, words } = await startTeam(2);
-    team.load(2, runModule(ADD_THREAD_PLUS_ONE));
+    team.load(runModule(ADD_THREAD_PLUS_ONE), call(2));
     await workers[0].terminate();
-    await team.run({ id: 2, ...CALL });
+    await team.run(call(2));
     expect(words[WORD / 4]).toBe(3);
   });
 
@@ -107,8 +129,8 @@ describe('team', () => {
 
   test('stopping rejects the run under way', async () => {
     const { team } = await startTeam(2);
-    team.load(1, runModule(FOREVER));
-    const failed = expect(team.run({ id: 1, ...CALL })).rejects.toThrow('the team was stopped');
+    team.load(runModule(FOREVER), call(1));
+    const failed = expect(team.run(call(1))).rejects.toThrow('the team was stopped');
     await team.stop();
     await failed;
   });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { ALIGNMENT, createMemory, type GrowableMemory, Heap, OutOfMemoryError } from './memory.js';
+import { ALIGNMENT, createMemory, type GrowableMemory, Heap, OutOfMemoryError } from './heap.js';
 
 const PAGE = 65536;
 

@@ -1,0 +1,42 @@
+/** What surrounds the engine — Node or a browser — as far as devices must know: cores, workers, shared memory. */
+
+/** How many threads run at once here. */
+export function availableThreads(): number {
+  return nodeModule('node:os')?.availableParallelism() ?? globalThis.navigator?.hardwareConcurrency ?? 1;
+}
+
+/** Why memory cannot be shared with workers here; empty where it can. */
+export function whyNoThreads(): string {
+  if (nodeModule('node:worker_threads')) return '';
+  if (typeof SharedArrayBuffer === 'undefined' || !globalThis.crossOriginIsolated) {
+    return 'this page is not cross-origin isolated, so there is no shared memory; serve it with the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp';
+  }
+  if (typeof Worker === 'undefined') return 'this environment has no workers';
+  return '';
+}
+
+/** A module of Node's own, or undefined elsewhere. Bundlers for browsers see no import. */
+export function nodeModule<Name extends keyof NodeModules>(name: Name): NodeModules[Name] | undefined {
+  const { process } = globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } };
+  return process?.getBuiltinModule?.(name) as NodeModules[Name] | undefined;
+}
+
+/** What is used of them, spelled out: a browser project need not know Node's types. */
+interface NodeModules {
+  'node:os': { availableParallelism(): number };
+  'node:v8': { setFlagsFromString(flag: string): void };
+  'node:worker_threads': { Worker: NodeWorkerConstructor };
+}
+
+export type NodeWorkerConstructor = new (
+  source: string,
+  options: { eval: true; execArgv: string[]; env: Record<string, string>; name: string },
+) => NodeWorker;
+
+interface NodeWorker {
+  postMessage(message: unknown): void;
+  on<Value>(event: 'message' | 'error' | 'exit', listener: (value: Value) => void): void;
+  ref(): void;
+  unref(): void;
+  terminate(): Promise<unknown>;
+}
