@@ -13,14 +13,15 @@
  * Operands of the wrong class do not compile; widths that disagree and what the target lacks throw an InvariantError.
  */
 import { InvariantError, invariant } from '../../util/errors.js';
-import { type EncodeOptions, Encoder, kindOf, type Operand, Row, type X64Level } from './encode.js';
+import { type EncodeOptions, Encoder, kindOf, type Operand, type X64Level } from './encode.js';
 import { INSTRUCTIONS, type Insn, type Mnemonic, rowsOf } from './instructions.js';
 import { type Gpr, Label, type Mask, type Mem, type Vec } from './registers.js';
+import { Row } from './row.js';
 
 export type { EncodeOptions, X64Level } from './encode.js';
 
 /** The condition codes by their number; synonyms behind. */
-const CONDITIONS = {
+export const CONDITIONS = {
   o: 0,
   no: 1,
   b: 2,
@@ -106,11 +107,14 @@ function withInstructions(base: EncoderClass<Encoder>): EncoderClass<Encoder & I
   class Instructions extends base {}
   for (const name of Object.keys(INSTRUCTIONS) as Mnemonic[]) {
     const insns = rowsOf(name);
-    const rows = (condition: number) => insns.map((insn) => new Row(name, insn, condition));
-    let value: unknown;
-    if (insns[0].operands.startsWith('cc')) value = conditionalMethod(Array.from({ length: 16 }, (_, n) => rows(n)[0]));
-    else value = insns.length === 1 ? methodOfRow(rows(0)[0]) : methodOfRows(rows(0));
-    Object.defineProperty(Instructions.prototype, name, { value });
+    const [first, second] = insns;
+    const reverse = first.operands === 'v, v/m' && second?.operands === 'm, v' ? second.opcode : 0;
+    let method: (...operands: never[]) => void;
+    if (first.operands.startsWith('cc'))
+      method = conditionalMethod(Array.from({ length: 16 }, (_, condition) => new Row(name, first, condition)));
+    else if (insns.length === 1) method = methodOfRow(new Row(name, first));
+    else method = methodOfRows(insns.map((insn, i) => new Row(name, insn, 0, i === 0 ? reverse : 0)));
+    Object.defineProperty(Instructions.prototype, name, { value: method });
   }
   return Instructions as EncoderClass<Encoder & InstructionMethods>;
 }
@@ -159,6 +163,7 @@ function methodOfRows(rows: readonly Row[]) {
 function conditionalMethod(rows: readonly Row[]) {
   return function (this: Encoder, condition: Condition, a: Operand, b?: Operand | EncodeOptions, c?: EncodeOptions) {
     const row = rows[CONDITIONS[condition]];
+    invariant(row, () => `${rows[0].name}: no condition "${condition}"`);
     if (row.arity === 1) this.encode(row, a, 0, 0, 0, b as EncodeOptions | undefined);
     else this.encode(row, a, b as Operand, 0, 0, c);
   };

@@ -1,12 +1,32 @@
 /**
- * Operands to bytes: legacy (REX), VEX and EVEX encodings of the rows in instructions.ts. Rows are compiled once into small integers;
- * an instruction then costs one call, a few ands over operand kinds and up to 15 byte stores, and allocates nothing.
+ * Operands to bytes: legacy (REX), VEX and EVEX encodings of the rows in instructions.ts. An instruction costs one call, a few ands over operand kinds and up to 15 byte stores, and allocates nothing.
  *
  * VEX is taken wherever it can say the instruction, as it is the shorter one; EVEX says the rest: zmm, registers 16–31, masks, broadcasts.
  */
 import { InvariantError, invariant } from '../../util/errors.js';
-import type { Insn, OpcodeMap, Prefix, Tuple } from './instructions.js';
 import { type Gpr, KIND, type Label, type Mask, type Mem, type Vec } from './registers.js';
+import {
+  D,
+  ENCODING,
+  I,
+  M,
+  MI,
+  MR,
+  MRI,
+  MVR,
+  O,
+  OI,
+  PREFIX_BYTES,
+  RM,
+  RMI,
+  type Row,
+  RVM,
+  RVMI,
+  RVMR,
+  VECTORS,
+  VMI,
+  ZO,
+} from './row.js';
 
 export type X64Level = 'avx2' | 'avx512';
 
@@ -20,196 +40,15 @@ export interface EncodeOptions {
 
 export type Operand = Gpr | Vec | Mask | Mem | Label | number | bigint;
 
-const VECTORS = KIND.xmm | KIND.ymm | KIND.zmm;
-const GENERAL = KIND.gpr32 | KIND.gpr64;
 const MEMORY = KIND.mem | KIND.broadcast;
-const ENCODING = { legacy: 0, vex: 1, evex: 2 } as const;
 
-const KINDS: Readonly<Record<string, number>> = {
-  v: VECTORS,
-  x: KIND.xmm,
-  y: KIND.ymm,
-  z: KIND.zmm,
-  yz: KIND.ymm | KIND.zmm,
-  h: KIND.xmm | KIND.ymm,
-  k: KIND.mask,
-  r: GENERAL,
-  r32: KIND.gpr32,
-  r64: KIND.gpr64,
-  r8: GENERAL,
-  r16: GENERAL,
-  m: KIND.mem,
-  i: KIND.imm,
-  i8: KIND.imm,
-  i32: KIND.imm,
-  i64: KIND.imm,
-  n8: KIND.imm,
-  rel: KIND.label,
-};
-
-const FORMS = ['ZO', 'O', 'I', 'OI', 'D', 'M', 'MI', 'RM', 'MR', 'RMI', 'MRI', 'RVM', 'RVMI', 'RVMR', 'MVR', 'VMI'];
-const [ZO, O, I, OI, D, M, MI, RM, MR, RMI, MRI, RVM, RVMI, RVMR, MVR, VMI] = FORMS.keys();
-
-/** A row ready for use. Slots are its operands: kinds allowed, and kinds of which at most one may occur in all slots together. */
-export class Row {
-  readonly arity: number;
-  readonly form: number;
-  readonly extension: number;
-  readonly opcode: number;
-  readonly escape: number;
-  readonly prefix: number;
-  readonly lock: boolean;
-  readonly encodings: number;
-  readonly needs512: boolean;
-  readonly wVex: number;
-  readonly wEvex: number;
-  readonly wByGpr: boolean;
-  readonly l: number;
-  readonly masked: boolean;
-  /** The bytes of an EVEX displacement's unit, log 2; `unitByLength` where they double with the vector. */
-  readonly unit: number;
-  readonly unitByLength: boolean;
-  readonly allow0: number;
-  readonly allow1: number;
-  readonly allow2: number;
-  readonly allow3: number;
-  readonly agree0: number;
-  readonly agree1: number;
-  readonly agree2: number;
-  readonly agree3: number;
-  /** Which slot holds a vector half as wide as the others; −1 if none. */
-  readonly half: number;
-  /** Which slot holds a byte of a general register; −1 if none. */
-  readonly byte: number;
-  readonly immBytes: number;
-  /** The immediate may be one byte, with bit 1 of the opcode set. */
-  readonly shortImm: boolean;
-  /** Opcode without ModRM for rax and an immediate of 4 bytes, or 0. */
-  readonly accumulator: number;
-  readonly shift: boolean;
-
-  constructor(
-    readonly name: string,
-    readonly insn: Insn,
-    condition = 0,
-  ) {
-    const slots = insn.operands.split(', ').filter((slot) => slot !== '' && slot !== 'cc');
-    const broadcast = insn.tuple === 'full' || insn.tuple === 'half' ? KIND.broadcast : 0;
-    const named = (slot: string | undefined) => slot?.split('/') ?? [];
-    const allow = (i: number) =>
-      named(slots[i]).reduce((all, part) => all | KINDS[part] | (part === 'm' ? broadcast : 0), 0);
-    const agree = (i: number) => {
-      const part = named(slots[i])[0];
-      return part === 'v' || part === 'yz' || part === 'r' ? KINDS[part] : 0;
-    };
-    const [form, extension = '/0'] = insn.form.split(' ');
-    const [first, second] = insn.feature.split('|');
-    const evex = second !== undefined || (first.startsWith('avx512') && insn.tuple !== 'vex');
-    const vex = second !== undefined || (first !== 'base' && !evex);
-    const imm = slots.find((slot) => KINDS[slot] === KIND.imm) ?? '';
-
-    this.arity = slots.length;
-    this.form = FORMS.indexOf(form);
-    this.extension = Number(extension.slice(1));
-    this.opcode = insn.opcode + condition;
-    this.escape = ESCAPES[insn.map];
-    this.prefix = PREFIXES[insn.pp];
-    this.lock = insn.details.lock ?? false;
-    this.encodings = (vex ? ENCODING.vex : 0) | (evex ? ENCODING.evex : 0);
-    this.needs512 = first.startsWith('avx512');
-    this.wVex = insn.w === 1 ? 1 : 0;
-    this.wEvex = insn.w === 1 || insn.w === '01' ? 1 : 0;
-    this.wByGpr = insn.w === 'r';
-    this.l = insn.details.l ?? 0;
-    this.masked = insn.details.masked ?? evex;
-    this.unit = tupleUnit(insn.tuple, this.wEvex);
-    this.unitByLength = LENGTH_TUPLES.includes(insn.tuple);
-    this.allow0 = allow(0);
-    this.allow1 = allow(1);
-    this.allow2 = allow(2);
-    this.allow3 = allow(3);
-    this.agree0 = agree(0);
-    this.agree1 = agree(1);
-    this.agree2 = agree(2);
-    this.agree3 = agree(3);
-    this.half = slots.findIndex((slot) => named(slot)[0] === 'h');
-    this.byte = slots.findIndex((slot) => named(slot)[0] === 'r8');
-    this.immBytes = imm === 'i8' || imm === 'n8' || form === 'RVMR' ? 1 : imm === '' ? 0 : 4;
-    this.shortImm = imm === 'i';
-    this.accumulator =
-      form !== 'MI' || imm === 'i8' || slots[0] === 'm' ? 0 : accumulatorOpcode(insn.opcode, this.extension);
-    this.shift = imm === 'n8';
-    invariant(this.form >= 0 && slots.every((_, i) => allow(i) > 0), `x64: row ${name} is ill-formed`);
-  }
-
-  /** Whether operands of these kinds fit; what follows the last operand (options, nothing) has none. */
-  fits(a: number, b: number, c: number, d: number): boolean {
-    switch (this.arity) {
-      case 0:
-        return true;
-      case 1:
-        return (a & this.allow0) !== 0 && b === 0;
-      case 2:
-        return (a & this.allow0) !== 0 && (b & this.allow1) !== 0 && c === 0;
-      case 3:
-        return (a & this.allow0) !== 0 && (b & this.allow1) !== 0 && (c & this.allow2) !== 0 && d === 0;
-      default:
-        return (a & this.allow0) !== 0 && (b & this.allow1) !== 0 && (c & this.allow2) !== 0 && (d & this.allow3) !== 0;
-    }
-  }
-}
-
-const ESCAPES: Readonly<Record<OpcodeMap, number>> = { '': 0, '0F': 1, '0F38': 2, '0F3A': 3 };
-const PREFIXES: Readonly<Record<Prefix, number>> = { 0: 0, 102: 1, 243: 2, 242: 3 };
-const PREFIX_BYTES = [0, 0x66, 0xf3, 0xf2];
-const LENGTH_TUPLES: readonly Tuple[] = ['full', 'fullmem', 'half', 'halfmem', 'quartermem'];
-
-/** log 2 of the bytes at the least vector length. SDM vol. 2, tables 2-34 and 2-35. */
-function tupleUnit(tuple: Tuple, w: number): number {
-  switch (tuple) {
-    case 'full':
-    case 'fullmem':
-    case 'mem128':
-      return 4;
-    case 'half':
-    case 'halfmem':
-      return 3;
-    case 'quartermem':
-      return 2;
-    case 'scalar':
-      return 2 + w;
-    case 'scalar8':
-      return 0;
-    case 'scalar16':
-      return 1;
-    case 'scalar32':
-      return 2;
-    case 'scalar64':
-      return 3;
-    case 't2':
-      return 3 + w;
-    case 't4':
-      return 4 + w;
-    case 't8':
-      return 5 + w;
-    case '':
-    case 'vex':
-      return 0;
-    default:
-      return tuple satisfies never;
-  }
-}
-
-function accumulatorOpcode(opcode: number, extension: number): number {
-  if (opcode === 0x81) return extension * 8 + 5;
-  return opcode === 0xf7 ? 0xa9 : 0;
-}
-
+/** Immediates have a kind too; options and what is missing have 0. */
 export function kindOf(x: Operand | EncodeOptions | undefined): number {
   if (typeof x === 'number' || typeof x === 'bigint') return KIND.imm;
   return x === undefined ? 0 : ((x as { kind?: number }).kind ?? 0);
 }
 
+/** Stands where a row has no operand. */
 const NONE = 0;
 
 /** Bytes of code, with the places where a label's distance goes. */
@@ -295,8 +134,8 @@ export class Encoder {
         this.bytes[this.length++] = row.opcode | ((a as Gpr).id & 7);
         return;
       case I:
-        this.bytes[this.length++] = isByte(a as number) ? row.opcode | 2 : row.opcode;
-        this.immediate(row, a as number, isByte(a as number) ? 1 : 4, true);
+        this.bytes[this.length++] = isSignedByte(a as number) ? row.opcode | 2 : row.opcode;
+        this.immediate(row, a as number, isSignedByte(a as number) ? 1 : 4, true);
         return;
       case OI:
         this.moveImmediate(row, a as Gpr, b as number | bigint);
@@ -330,7 +169,7 @@ export class Encoder {
     let opcode = row.opcode;
     let size = immBytes;
     if (size === 4) {
-      if (row.shortImm && isByte(w === 0 ? imm | 0 : imm)) {
+      if (row.shortImm && isSignedByte(w === 0 && imm >>> 0 === imm ? imm | 0 : imm)) {
         opcode |= 2;
         size = 1;
       } else if (row.accumulator !== 0 && !isMemory && (rm as Gpr).id === 0) {
@@ -348,7 +187,7 @@ export class Encoder {
       const { base, index } = rm as Mem;
       if (base !== null) rex |= base.id >> 3;
       if (index !== null) rex |= (index.id >> 3) << 1;
-      if (row.byte === 1 && reg > 3) rex |= 0x40; // sil, not dh
+      if (row.byte === 1 && row.form === MR && reg > 3) rex |= 0x40; // sil, not dh
     } else {
       rex |= (rm as Gpr).id >> 3;
       if (row.byte >= 0 && (rm as Gpr).id > 3) rex |= 0x40;
@@ -360,7 +199,6 @@ export class Encoder {
     if (isMemory) this.memory(reg, rm as Mem, 0, size);
     else bytes[this.length++] = 0xc0 | ((reg & 7) << 3) | ((rm as Gpr).id & 7);
     if (size !== 0) this.immediate(row, imm, size, w === 1);
-    else if (immBytes !== 0) checkImmediate(row, imm, 1, false);
   }
 
   private vector(
@@ -397,11 +235,11 @@ export class Encoder {
       rmId > 15 ||
       rm.kind === KIND.broadcast ||
       mask !== undefined;
+    if (options !== undefined) checkOptions(row, options, (row.form === MR || row.form === MRI) && isMemory);
     if (evex || row.needs512) {
       const target512 = this.level === 'avx512' && (!evex || (row.encodings & ENCODING.evex) !== 0);
       if (!target512) throw this.notOnTarget(row, length, reg, vvvv, rm, mask);
     }
-    if (options !== undefined) checkOptions(row, options, (row.form === MR || row.form === MRI) && isMemory);
     if (evex) {
       const w = byGpr ? 1 : row.wEvex;
       const broadcast = rm.kind === KIND.broadcast ? 0x10 : 0;
@@ -419,6 +257,14 @@ export class Encoder {
       return;
     }
     const w = byGpr ? 1 : row.wVex;
+    if (b === 1 && row.reverse !== 0 && reg < 8 && !isMemory) {
+      // Only ModRM.reg reaches xmm8 without a third byte of VEX.
+      bytes[this.length++] = 0xc5;
+      bytes[this.length++] = 0x78 | (length << 2) | row.prefix;
+      bytes[this.length++] = row.reverse;
+      bytes[this.length++] = 0xc0 | ((rmId & 7) << 3) | reg;
+      return;
+    }
     const last = ((~vvvv & 15) << 3) | (length << 2) | row.prefix;
     if ((x | b | w) === 0 && row.escape === 1) {
       bytes[this.length++] = 0xc5;
@@ -565,7 +411,7 @@ export class Encoder {
       invariant(label.at >= 0, () => `x64: the label used at byte ${at} was never bound`);
       const distance = label.at + this.fixDisp[i] - fixEnd[i];
       if (fixEnd[i] === at + 1) {
-        invariant(isByte(distance), () => `x64: the short jump at byte ${at} goes ${distance} bytes`);
+        invariant(isSignedByte(distance), () => `x64: the short jump at byte ${at} goes ${distance} bytes`);
         bytes[at] = distance;
       } else {
         bytes[at] = distance;
@@ -606,7 +452,7 @@ export class Encoder {
 
 const SCALES = [0, 0, 1, 0, 2, 0, 0, 0, 3];
 
-const isByte = (n: number) => n >= -128 && n <= 127;
+const isSignedByte = (n: number) => (n | 0) === n && n >= -128 && n <= 127;
 
 /** `agree`: the kinds of the operands that must be equally wide. */
 function widthsAgree(row: Row, agree: number, half: number): boolean {

@@ -242,7 +242,7 @@ export const INSTRUCTIONS = {
   vmovq: [
     insn('x, r64',                 'RM',     0x66, '0F',   1,    0x6e, 'scalar',     'avx|avx512f', PLAIN),
     insn('r64, x',                 'MR',     0x66, '0F',   1,    0x7e, 'scalar',     'avx|avx512f', PLAIN),
-    insn('x, x/m',                 'RM',     0xf3, '0F',   '01', 0x7e, 'scalar',     'avx|avx512f', PLAIN),
+    insn('x, m',                   'RM',     0xf3, '0F',   '01', 0x7e, 'scalar',     'avx|avx512f', PLAIN),
     insn('m, x',                   'MR',     0x66, '0F',   '01', 0xd6, 'scalar',     'avx|avx512f', PLAIN)],
   vmovntps: insn('m, v',           'MR',     0,    '0F',   0,    0x2b, 'fullmem',    'avx|avx512f', PLAIN),
   vmovntdq: insn('m, v',           'MR',     0x66, '0F',   0,    0xe7, 'fullmem',    'avx|avx512f', PLAIN),
