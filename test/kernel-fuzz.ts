@@ -74,8 +74,14 @@ export const REGION_ARGS = Object.values(REGIONS).map((address, i) => address + 
 
 export const anyKernelCode = fc.array(fc.nat({ max: 1 << 20 }), { minLength: 20, maxLength: 250 });
 
-export function kernelOf(code: readonly number[]): Kernel {
-  const k = new KernelBuilder({ lanes: 4, fma: false });
+export interface RandomKernel {
+  readonly lanes?: number;
+  /** So many values of each kind are made at the start and needed at the end: more than there are registers. */
+  readonly pressure?: number;
+}
+
+export function kernelOf(code: readonly number[], { lanes = 4, pressure = 0 }: RandomKernel = {}): Kernel {
+  const k = new KernelBuilder({ lanes, fma: false });
   const f = k.param('f', 'f32');
   const i = k.param('i', 'i32');
   const b = k.param('b', 'u8');
@@ -102,7 +108,7 @@ export function kernelOf(code: readonly number[]): Kernel {
 
   const step = (s: Scope, depth: number): void => {
     const wide = next(2) === 1;
-    const width = wide ? 4 : 1;
+    const width = wide ? lanes : 1;
     const x = (): Float => pick(floats(s, wide));
     const n = (): Int => pick(ints(s, wide));
     const actions: (() => void)[] = [
@@ -133,9 +139,9 @@ export function kernelOf(code: readonly number[]): Kernel {
       () => k.store(i, next(64) - 32, n()),
       () => k.store(b, next(64) - 32, n()),
       () => add(s, pick([k.sumLanes, k.maxLanes, k.minLanes]).call(k, pick<Float | Int>([...s.fv, ...s.iv]))),
-      () => add(s, pick<Float | Int>([...s.fv, ...s.iv]).lane(next(4))),
-      () => add(s, k.lanesOf([0, 1, 2, 3].map(() => pick(s.f1)))),
-      () => add(s, k.lanesOf([0, 1, 2, 3].map(() => pick(s.i1)))),
+      () => add(s, pick<Float | Int>([...s.fv, ...s.iv]).lane(next(lanes))),
+      () => add(s, k.lanesOf(Array.from({ length: lanes }, () => pick(s.f1)))),
+      () => add(s, k.lanesOf(Array.from({ length: lanes }, () => pick(s.i1)))),
       () => add(s, k.splat(pick<Float | Int>([...s.f1, ...s.i1]))),
       () => void s.vars.push(next(2) ? k.var(x()) : k.var(n())),
       () => {
@@ -190,13 +196,28 @@ export function kernelOf(code: readonly number[]): Kernel {
       vars: [],
       fPtrs: [f],
     };
+    for (let j = 0; j < pressure; j++) {
+      s.fv.push(k.load(f, j - 20));
+      s.f1.push(k.load(f, j - 10, 1));
+      s.iv.push(k.load(i, j - 30));
+      s.i1.push(k.load(i, 2 * j - 30, 1));
+      s.vars.push(k.var(j % 2 === 0 ? s.fv[j] : s.iv[j]));
+    }
+    const early = { ...s, fv: [...s.fv], f1: [...s.f1], iv: [...s.iv], i1: [...s.i1], vars: [...s.vars] };
     while (at < code.length) step(s, 3);
-    // What is left in the pools must have been computed too.
+    // What is left in the pools must have been computed too, and what was there at the start kept.
     const last = <T>(list: T[]): T[] => list.slice(-3);
-    for (const [j, v] of [...last(s.fv)].entries()) k.store(f, 16 + 4 * j, v);
-    for (const [j, v] of [...last(s.f1)].entries()) k.store(f, 32 + j, v);
-    for (const [j, v] of [...last(s.iv)].entries()) k.store(i, 32 + 4 * j, v);
-    for (const [j, v] of [...last(s.i1)].entries()) k.store(i, 48 + j, v);
+    if (pressure > 0) {
+      s.fv.push(early.fv.reduce((x, v) => x.add(v)));
+      s.f1.push(early.f1.reduce((x, v) => x.add(v)));
+      s.iv.push(early.iv.reduce((x, v) => x.xor(v)));
+      s.i1.push(early.i1.reduce((x, v) => x.xor(v)));
+      for (const [j, v] of early.vars.entries()) (j % 2 === 0 ? s.fv : s.iv).push(v.value as never);
+    }
+    for (const [j, v] of last(s.fv).entries()) k.store(f, lanes * j - 64, v);
+    for (const [j, v] of last(s.f1).entries()) k.store(f, 60 + j, v);
+    for (const [j, v] of last(s.iv).entries()) k.store(i, lanes * j - 64, v);
+    for (const [j, v] of last(s.i1).entries()) k.store(i, 60 + j, v);
   });
   return k.finish('random');
 }
