@@ -315,9 +315,10 @@ class Selector {
       this.rightImm = a.imm;
       return EXCHANGED[cc];
     }
-    this.left = this.value(a);
+    const left = this.value(a); // b may be a comparison within
     this.right = b.op === 'const' ? -1 : this.value(b);
     this.rightImm = b.op === 'const' ? b.imm : 0;
+    this.left = left;
     return cc;
   }
 
