@@ -141,9 +141,7 @@ export function gnuDisassemble(instructions: readonly string[]): Disassembled[] 
 
 export function hasGnu(): boolean {
   try {
-    execFileSync('as', ['--version'], { stdio: 'ignore' });
-    execFileSync('objdump', ['--version'], { stdio: 'ignore' });
-    return true;
+    return ['as', 'objdump'].every((tool) => execFileSync(tool, ['--version'], { encoding: 'utf8' }).startsWith('GNU'));
   } catch {
     return false;
   }

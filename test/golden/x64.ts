@@ -1,10 +1,9 @@
 /**
  * The bytes of every instruction in the x86-64 assembler's table, by GNU as.
  *
- * `node scripts/run-ts.mjs test/golden/x64.ts` writes data/x64.txt; it needs `as` and `objdump` of GNU binutils (made with 2.40) and nothing of
- * fovea's own encoder but the table. Each line: the instruction's name, the text given to `as` (the label 1: stands before it), the bytes.
- * Where `as` has the choice of two encodings as long as each other and we take the other one, that one follows behind a tilde, if
- * objdump reads it as the same instruction.
+ * `node scripts/run-ts.mjs test/golden/x64.ts` writes data/x64.txt; it needs `as` and `objdump` of GNU binutils (made with 2.40). Each line:
+ * the instruction's name, the text given to `as` (the label 1: stands before it), the bytes. Where there are two encodings of one length and
+ * fovea takes the other one, that follows behind a tilde, provided that objdump reads it as the same text.
  */
 
 import { writeFileSync } from 'node:fs';

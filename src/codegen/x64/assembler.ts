@@ -240,7 +240,7 @@ export class Assembler extends withInstructions(Encoder) {
     }
   }
 
-  /** The code with its constants behind, every label resolved. It runs at any address; constants are as aligned as its start is (64 at best). */
+  /** The code, its constants behind it. It runs at any address, but constants are aligned only as its start is: let that be a multiple of 64. */
   finish(): Uint8Array<ArrayBuffer> {
     const pool = [...this.constants.values()].sort((a, b) => b.align - a.align);
     if (pool.length > 0) this.append(new Uint8Array(-this.length & (POOL_ALIGN - 1)).fill(0xcc));

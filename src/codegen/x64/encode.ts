@@ -1,5 +1,6 @@
 /**
- * Operands to bytes: legacy (REX), VEX and EVEX encodings of the rows in instructions.ts. An instruction costs one call, a few ands over operand kinds and up to 15 byte stores, and allocates nothing.
+ * Operands to bytes: legacy (REX), VEX and EVEX encodings of the rows in instructions.ts. An instruction costs a few ands over
+ * the kinds of its operands and at most 15 byte stores, and allocates nothing.
  *
  * VEX is taken wherever it can say the instruction, as it is the shorter one; EVEX says the rest: zmm, registers 16–31, masks, broadcasts.
  */
@@ -91,83 +92,101 @@ export class Encoder {
     if (this.length + 32 > this.bytes.length) this.grow(32);
     const all = ka | kb | kc;
 
+    let reg = 0;
+    let vvvv = 0;
+    let rm = a;
+    let imm: Operand = NONE;
     switch (row.form) {
       case RVM:
-        this.modRM(row, all, (a as Vec).id, (b as Vec).id, c, 0, 0, options);
-        return;
+        reg = (a as Vec).id;
+        vvvv = (b as Vec).id;
+        rm = c;
+        break;
       case RM:
-        this.modRM(row, all, (a as Vec).id, 0, b, 0, 0, options);
-        return;
+        reg = (a as Vec).id;
+        rm = b;
+        break;
       case MR:
-        this.modRM(row, all, (b as Vec).id, 0, a, 0, 0, options);
-        return;
+        reg = (b as Vec).id;
+        break;
+      case MI:
+        reg = row.extension;
+        imm = b;
+        break;
       case RVMI:
-        this.modRM(row, all, (a as Vec).id, (b as Vec).id, c, d as number, 1, options);
-        return;
+        reg = (a as Vec).id;
+        vvvv = (b as Vec).id;
+        rm = c;
+        imm = d;
+        break;
       case RMI:
-        this.modRM(row, all, (a as Vec).id, 0, b, c as number, row.immBytes, options);
-        return;
+        reg = (a as Vec).id;
+        rm = b;
+        imm = c;
+        break;
       case MRI:
-        this.modRM(row, all, (b as Vec).id, 0, a, c as number, 1, options);
-        return;
+        reg = (b as Vec).id;
+        imm = c;
+        break;
       case VMI:
-        this.modRM(row, all, row.extension, (a as Vec).id, b, c as number, 1, options);
-        return;
+        reg = row.extension;
+        vvvv = (a as Vec).id;
+        rm = b;
+        imm = c;
+        break;
       case RVMR:
         if ((d as Vec).id > 15) throw refusal(row, `has no EVEX form, which ${d} needs`);
-        this.modRM(row, all, (a as Vec).id, (b as Vec).id, c, (d as Vec).id << 4, 1, options);
-        return;
+        reg = (a as Vec).id;
+        vvvv = (b as Vec).id;
+        rm = c;
+        imm = (d as Vec).id << 4;
+        break;
       case MVR:
-        this.modRM(row, all, (c as Vec).id, (b as Vec).id, a, 0, 0, options);
-        return;
+        reg = (c as Vec).id;
+        vvvv = (b as Vec).id;
+        break;
       case M:
-        this.modRM(row, all, row.extension, 0, a, 0, 0, options);
+        reg = row.extension;
+        break;
+      default:
+        this.withoutModRM(row, a, b, options);
         return;
-      case MI:
-        this.modRM(row, all, row.extension, 0, a, b as number, row.immBytes, options);
-        return;
-      case ZO:
-        this.zeroOperands(row);
-        return;
-      case O:
-        if ((a as Gpr).id > 7) this.bytes[this.length++] = 0x41;
-        this.bytes[this.length++] = row.opcode | ((a as Gpr).id & 7);
-        return;
-      case I:
-        this.bytes[this.length++] = isSignedByte(a as number) ? row.opcode | 2 : row.opcode;
-        this.immediate(row, a as number, isSignedByte(a as number) ? 1 : 4, true);
+    }
+    if (row.encodings === ENCODING.legacy) this.legacy(row, all, reg, rm as Gpr | Mem, imm as number);
+    else this.vector(row, all, reg, vvvv, rm as Gpr | Vec | Mask | Mem, imm as number, options);
+  }
+
+  private withoutModRM(row: Row, a: Operand, b: Operand, options: EncodeOptions | undefined): void {
+    const { bytes } = this;
+    switch (row.form) {
+      case D:
+        this.relative(row, a as Label, options?.short ?? false);
         return;
       case OI:
         this.moveImmediate(row, a as Gpr, b as number | bigint);
         return;
-      case D:
-        this.relative(row, a as Label, options?.short ?? false);
+      case O:
+        if ((a as Gpr).id > 7) bytes[this.length++] = 0x41;
+        bytes[this.length++] = row.opcode | ((a as Gpr).id & 7);
         return;
+      case I: {
+        const short = isSignedByte(a as number);
+        bytes[this.length++] = short ? row.opcode | 2 : row.opcode;
+        this.immediate(row, a as number, short ? 1 : 4, true);
+        return;
+      }
       default:
-        invariant(false, `${row.name}: no such form`);
+        invariant(row.form === ZO, () => `${row.name}: no such form`);
+        this.zeroOperands(row);
     }
   }
 
-  private modRM(
-    row: Row,
-    all: number,
-    reg: number,
-    vvvv: number,
-    rm: Operand,
-    imm: number,
-    immBytes: number,
-    options: EncodeOptions | undefined,
-  ): void {
-    if (row.encodings === ENCODING.legacy) this.legacy(row, all, reg, rm as Gpr | Mem, imm, immBytes);
-    else this.vector(row, all, reg, vvvv, rm as Gpr | Vec | Mask | Mem, imm, immBytes, options);
-  }
-
-  private legacy(row: Row, all: number, reg: number, rm: Gpr | Mem, imm: number, immBytes: number): void {
+  private legacy(row: Row, all: number, reg: number, rm: Gpr | Mem, imm: number): void {
     const { bytes } = this;
     const w = row.wByGpr ? (all & KIND.gpr64) >> 1 : row.wVex;
     const isMemory = (rm.kind & MEMORY) !== 0;
     let opcode = row.opcode;
-    let size = immBytes;
+    let size = row.immBytes;
     if (size === 4) {
       if (row.shortImm && isSignedByte(w === 0 && imm >>> 0 === imm ? imm | 0 : imm)) {
         opcode |= 2;
@@ -208,10 +227,11 @@ export class Encoder {
     vvvv: number,
     rm: Gpr | Vec | Mask | Mem,
     imm: number,
-    immBytes: number,
     options: EncodeOptions | undefined,
   ): void {
     const { bytes } = this;
+    const { immBytes } = row;
+    let at = this.length;
     const isMemory = (rm.kind & MEMORY) !== 0;
     const length = row.l | ((all & KIND.zmm) !== 0 ? 2 : (all & KIND.ymm) !== 0 ? 1 : 0);
     const rmId = isMemory ? 0 : (rm as Vec).id;
@@ -244,11 +264,12 @@ export class Encoder {
       const w = byGpr ? 1 : row.wEvex;
       const broadcast = rm.kind === KIND.broadcast ? 0x10 : 0;
       const aaa = mask === undefined ? 0 : options!.zero ? 0x80 | mask.id : mask.id;
-      bytes[this.length++] = 0x62;
-      bytes[this.length++] = 0xf0 ^ ((reg & 8) << 4) ^ (x << 6) ^ (b << 5) ^ (reg & 16) ^ row.escape;
-      bytes[this.length++] = 0x7c ^ (w << 7) ^ ((vvvv & 15) << 3) ^ row.prefix;
-      bytes[this.length++] = aaa | (length << 5) | broadcast | ((~vvvv & 16) >> 1);
-      bytes[this.length++] = row.opcode;
+      bytes[at++] = 0x62;
+      bytes[at++] = 0xf0 ^ ((reg & 8) << 4) ^ (x << 6) ^ (b << 5) ^ (reg & 16) ^ row.escape;
+      bytes[at++] = 0x7c ^ (w << 7) ^ ((vvvv & 15) << 3) ^ row.prefix;
+      bytes[at++] = aaa | (length << 5) | broadcast | ((~vvvv & 16) >> 1);
+      bytes[at++] = row.opcode;
+      this.length = at;
       if (isMemory) {
         const unit = broadcast !== 0 ? 2 + w : row.unitByLength ? row.unit + length : row.unit;
         this.memory(reg, rm as Mem, unit, immBytes);
@@ -259,22 +280,24 @@ export class Encoder {
     const w = byGpr ? 1 : row.wVex;
     if (b === 1 && row.reverse !== 0 && reg < 8 && !isMemory) {
       // Only ModRM.reg reaches xmm8 without a third byte of VEX.
-      bytes[this.length++] = 0xc5;
-      bytes[this.length++] = 0x78 | (length << 2) | row.prefix;
-      bytes[this.length++] = row.reverse;
-      bytes[this.length++] = 0xc0 | ((rmId & 7) << 3) | reg;
+      bytes[at++] = 0xc5;
+      bytes[at++] = 0x78 | (length << 2) | row.prefix;
+      bytes[at++] = row.reverse;
+      bytes[at++] = 0xc0 | ((rmId & 7) << 3) | reg;
+      this.length = at;
       return;
     }
     const last = ((~vvvv & 15) << 3) | (length << 2) | row.prefix;
     if ((x | b | w) === 0 && row.escape === 1) {
-      bytes[this.length++] = 0xc5;
-      bytes[this.length++] = ((~reg & 8) << 4) | last;
+      bytes[at++] = 0xc5;
+      bytes[at++] = ((~reg & 8) << 4) | last;
     } else {
-      bytes[this.length++] = 0xc4;
-      bytes[this.length++] = 0xe0 ^ ((reg >> 3) << 7) ^ (x << 6) ^ (b << 5) ^ row.escape;
-      bytes[this.length++] = (w << 7) | last;
+      bytes[at++] = 0xc4;
+      bytes[at++] = 0xe0 ^ ((reg >> 3) << 7) ^ (x << 6) ^ (b << 5) ^ row.escape;
+      bytes[at++] = (w << 7) | last;
     }
-    bytes[this.length++] = row.opcode;
+    bytes[at++] = row.opcode;
+    this.length = at;
     if (isMemory) this.memory(reg, rm as Mem, 0, immBytes);
     else bytes[this.length++] = 0xc0 | ((reg & 7) << 3) | (rmId & 7);
     if (immBytes !== 0) this.immediate(row, imm, 1, false);

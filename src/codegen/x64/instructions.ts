@@ -2,14 +2,17 @@
  * Every instruction that fovea writes, one row each, with every fact about it: methods, their types, operand checks and encodings are
  * all read from here. An instruction with several forms lists them; the first that fits the operands is used.
  *
- * Operands: v any vector (all v of a row have one width), x y z xmm ymm zmm, yz one of the wider two, h half as wide as v (xmm at least), k mask, r general
- * register (all r of a row have one width), r32 r64, r8 r16 the low part of a register, m memory, i8 a byte, i32 four bytes sign-extended, i
- * the same or one byte if it fits, n8 a shift count, i64, rel a label in the code, cc a condition.
- * Form: the SDM's "operand encoding": which operand goes to ModRM.reg (R), ModRM.rm (M), VEX.vvvv (V), immediate (I), the opcode (O), nowhere (ZO); /n is the
- * opcode's extension in ModRM.reg.
- * w: bit W; 'r' is 1 for 64-bit general registers, '01' is 0 in VEX and 1 in EVEX.
- * Tuple: what one unit of an EVEX displacement of 8 bits is, and which memory operands can be broadcast (full, half).
- * Feature: 'base' is the legacy encoding, avx… is VEX, avx512… is EVEX, and 'a|b' has VEX (feature a) and EVEX (feature b).
+ * Columns:
+ * - operands: v any vector, yz one of the wider two, r any general register (all v, yz or r of a row are equally wide), x y z a vector of
+ *   128, 256, 512 bits, h half as wide as v (128 bits at least), k mask, r32 r64, r8 r16 the low part of a register, m memory, i8 a byte,
+ *   i32 four bytes sign-extended, i the same or one byte if it fits, n8 a shift count, i64, rel a label in the code, cc a condition.
+ * - form: the manual's "operand encoding", what each operand goes to: R ModRM.reg, M ModRM.rm, V VEX.vvvv, I immediate (a last R: its upper
+ *   half), O the opcode, D distance, ZO nothing. /n is the opcode's extension in ModRM.reg.
+ * - pp, map: the mandatory prefix and the opcode map. An opcode above 0xff is two bytes.
+ * - w: bit W; 'r' is 1 for 64-bit general registers, '01' is 0 in VEX and 1 in EVEX.
+ * - tuple: what one unit of an EVEX displacement of 8 bits is, and whether memory can be broadcast (full, half).
+ * - feature: 'base' is the legacy encoding, avx… is VEX, avx512… is EVEX, and 'a|b' has VEX (feature a) and EVEX (feature b).
+ *
  * Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2.
  */
 
@@ -73,6 +76,7 @@ function insn<const O extends string, const F extends Feature, const M extends b
   return { operands, form, pp, map, w, opcode, tuple, feature, details };
 }
 
+/** AVX-512 gave it more registers but no masks. */
 const PLAIN = { masked: false } as const;
 
 // biome-ignore format: a table

@@ -2,7 +2,7 @@
  * What an x86-64 instruction works on: registers, memory, labels. Each operand has a `kind`, one bit that says class and width, so
  * that the encoder checks a whole instruction with a few ands. Registers are shared objects: `rax`, `ymm(3)`, `k(1)`.
  */
-import { invariant } from '../../util/errors.js';
+import { InvariantError } from '../../util/errors.js';
 
 export const KIND = {
   gpr32: 1,
@@ -77,14 +77,10 @@ export class Mem {
     readonly label: Label | null,
   ) {
     this.kind = bcst ? KIND.broadcast : KIND.mem;
-    invariant(
-      (disp | 0) === disp && (base === null || base.kind === KIND.gpr64),
-      () => `x64: ${this} is no address: it takes 64-bit registers and a 32-bit displacement`,
-    );
-    invariant(
-      index === null || (index.id !== 4 && index.kind === KIND.gpr64),
-      () => `x64: ${this} is no address: the index is a 64-bit register other than rsp`,
-    );
+    if ((disp | 0) !== disp || (base !== null && base.kind !== KIND.gpr64))
+      throw new InvariantError(`x64: ${this} is no address: it takes 64-bit registers and a 32-bit displacement`);
+    if (index !== null && (index.id === 4 || index.kind !== KIND.gpr64))
+      throw new InvariantError(`x64: ${this} is no address: the index is a 64-bit register other than rsp`);
   }
   toString(): string {
     const terms: string[] = [];
