@@ -5,6 +5,7 @@
  */
 
 import { type Affine, affine, type I32, type KernelBuilder, type Ptr, type VarF, type VF } from '../ir/index.js';
+import { callAhead, lineElements } from './ahead.js';
 import type { Columns } from './conv-shape.js';
 
 /** Rows of source that meet a row of pixels. */
@@ -30,18 +31,25 @@ function reach(c: Columns): { lo: number; hi: number } {
   return { lo: Math.min(...offsets), hi: Math.max(...offsets) };
 }
 
+/** How a row is written out. */
+export interface Writing {
+  /**
+   * Engines that order instructions anew would load many columns before they use any: what belongs to a column is kept together by a
+   * condition, `piece`. Null where instructions stay as they are written.
+   */
+  readonly piece: ((body: () => void) => void) | null;
+}
+
 /**
- * One row of the result. Weights stay in registers; for 3×3 taps that leaves 3 loads, 9 multiply–adds and 1 store a pixel. A column is loaded
- * whole where it fits the registers too, else row by row. `weights` points to the first row's tap 0. `piece` keeps what it writes together:
- * engines that order instructions anew would otherwise load many columns before they use any. `emit` takes pixel `j` of the columns.
+ * One row of the result. Weights stay in registers; for 3×3 taps that leaves 3 loads, 9 multiply–adds and 1 store a pixel.
+ * `weights` points to the first row's tap 0. `emit` takes pixel `j` of the columns.
  */
 export function slideRow(
   k: KernelBuilder,
   c: Columns,
   rows: MeetingRows,
   weights: { readonly first: Ptr<'f32'>; readonly step: number },
-  registers: number,
-  piece: (body: () => void) => void,
+  { piece }: Writing,
   emit: (value: VF, j: Affine) => void,
 ): void {
   const { lo, hi } = reach(c);
@@ -54,7 +62,6 @@ export function slideRow(
   const sums = times(width).map(() => k.zero());
   const source = k.ptrVar(rows.source);
   const sumOf = (j: number) => slot(sums, j);
-  const wholeColumns = (rows.count + 1) * (width + 1) - 1 <= registers;
 
   /** Column `s`, which lies `at` columns after the pointer: what it adds to pixels s − hi … s − lo. */
   const add = (s: number, at: number) => {
@@ -63,7 +70,8 @@ export function slideRow(
       .map((i) => s - hi + i)
       .filter((j) => j >= 0 && j < c.count);
     const begins = (j: number) => s === Math.max(0, j + lo);
-    if (!wholeColumns) {
+    if (piece === null) {
+      callColumn(k, source, (rows.count - 1) * rows.sourceStep, at, rows.block);
       for (const r of all) {
         const line = load(r);
         for (const j of pixels) {
@@ -73,22 +81,24 @@ export function slideRow(
       }
       return;
     }
-    const lines = all.map(load);
-    const values = pixels.map((j) => {
-      return lines.reduce<VF | null>(
-        (sum, line, r) => (sum === null ? line.mul(weight[s - j - lo][r]) : sum.fma(line, weight[s - j - lo][r])),
-        begins(j) ? null : sumOf(j).value,
+    piece(() => {
+      const lines = all.map(load);
+      const values = pixels.map((j) =>
+        lines.reduce<VF | null>(
+          (sum, line, r) => (sum === null ? line.mul(weight[s - j - lo][r]) : sum.fma(line, weight[s - j - lo][r])),
+          begins(j) ? null : sumOf(j).value,
+        ),
       );
-    });
-    pixels.forEach((j, i) => {
-      sumOf(j).set(values[i] ?? 0);
+      pixels.forEach((j, i) => {
+        sumOf(j).set(values[i] ?? 0);
+      });
     });
   };
   walkColumns(
     k,
     c,
     (s, base, turned) => {
-      if (s >= 0 && s < c.sourceCount) piece(() => add(s, s - base));
+      if (s >= 0 && s < c.sourceCount) add(s, s - base);
       const done = s - hi;
       if (done < 0 || done >= c.count) return;
       const unmet = s < 0 || done + lo >= c.sourceCount;
@@ -122,6 +132,8 @@ export function slideSums(
       if (begins < c.count) slot(held, begins).set(k.load(pixel, (begins - base) * rows.block));
       if (s < 0 || s >= c.sourceCount) return;
       const met = times(width).filter((t) => s - lo - t >= 0 && s - lo - t < c.count);
+      callColumn(k, source, (rows.count - 1) * rows.sourceStep, s - base, rows.block);
+      callColumn(k, pixel, 0, s - base, rows.block);
       for (let r = 0; r < rows.count; r++) {
         const line = k.load(source, r * rows.sourceStep + (s - base) * rows.block);
         for (const t of met) sums[r][t].fma(line, slot(held, s - lo - t).value);
@@ -164,6 +176,11 @@ function walkColumns(
     });
   }
   for (let s = rest; s <= c.count - 1 + hi; s++) column(s, turns === 0 ? 0 : rest, 0);
+}
+
+/** Calls for what lies ahead of column `at` of a row; narrow columns share cache lines with their neighbours. */
+function callColumn(k: KernelBuilder, p: Ptr<'f32'>, row: number, at: number, block: number): void {
+  if (block >= lineElements || at % 2 === 0) callAhead(k, p, row + at * block, 1);
 }
 
 const times = (count: number): number[] => Array.from({ length: count }, (_, i) => i);

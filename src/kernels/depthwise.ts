@@ -8,6 +8,7 @@
 
 import type { Epilogue, TargetInfo } from '../graph/op.js';
 import { affine, type I32, type Kernel, type KernelBuilder, type Ptr, type VarF, type VF } from '../ir/index.js';
+import { callAhead } from './ahead.js';
 import {
   type Columns,
   type ColumnTap,
@@ -68,7 +69,7 @@ export function depthwiseKernel(k: KernelBuilder, c: Depthwise, target: TargetIn
     let pieces = 0;
     const slide = (columns: Columns, row: I32, taps: RowTaps) => {
       // A condition that always holds, which no engine knows.
-      const piece = (body: () => void) => k.if(task.ne(--pieces), body);
+      const piece = target.name === 'wasm' ? (body: () => void) => k.if(task.ne(--pieces), body) : null;
       const meeting = ([count, ...fewer]: readonly number[]) => {
         const work = () => {
           for (let v = 0; v < vectors; v++) {
@@ -82,7 +83,7 @@ export function depthwiseKernel(k: KernelBuilder, c: Depthwise, target: TargetIn
               first: weights.at(affine(taps.tap).times(c.columnTaps * b)).at(v * k.lanes),
               step: taps.tapStep * c.columnTaps * b,
             };
-            slideRow(k, columns, meeting, panel, target.registers, piece, (sum, j) => {
+            slideRow(k, columns, meeting, panel, { piece }, (sum, j) => {
               const pixel = affine(row.mul(c.resultWidth)).plus(columns.first).plus(j.times(columns.step));
               epilogue.emit(k, sum, [image, block, pixel, v * k.lanes]);
             });
@@ -104,14 +105,21 @@ export function depthwiseKernel(k: KernelBuilder, c: Depthwise, target: TargetIn
       };
       const lines = { taps: c.height.at(k, high), source: sourceRow, weights: c.columnTaps * b };
       const levels = c.depth.trivial ? [lines] : [planes, lines];
-      for (const columns of c.columns) {
+      c.columns.forEach((columns, pass) => {
         // Of every second pixel a row would be filled in several passes, with little to slide over.
         if (c.depth.trivial && columns.step === 1 && slides(columns, c.height.counts[0], target.registers)) {
           slide(columns, row, lines.taps);
-          continue;
+          return;
         }
+        const sourcePixels = (c.height.sourceRows * c.sourceWidth) / (c.height.rows * columns.count);
         for (const run of columns.count === 0 ? [] : cutColumns(columns, tilePixels(columns, target.registers))) {
           const tile = (start: number | I32) => {
+            if (c.depth.trivial && pass === 0) {
+              // As much of the source as this part of the result stands for, a row's worth ahead.
+              const sourceStart = affine(start).times(Math.round(sourcePixels * b));
+              const rowStart = row.mul(Math.round((c.height.sourceRows / c.height.rows) * sourceRow));
+              callAhead(k, source.at(rowStart), sourceStart, Math.ceil(run.pixels * sourcePixels * b));
+            }
             for (let v = 0; v < vectors; v++) {
               const sums = Array.from({ length: run.pixels }, () => k.zero());
               sumTile(k, b, source.at(v * k.lanes), weights.at(v * k.lanes), levels, columns, run, start, sums);
@@ -124,7 +132,7 @@ export function depthwiseKernel(k: KernelBuilder, c: Depthwise, target: TargetIn
           if (run.repeat === 1) tile(run.start);
           else k.loop({ from: run.start, to: run.start + run.repeat * run.pixels, step: run.pixels }, tile);
         }
-      }
+      });
     });
   });
   return k.finish(`${c.name}_${epilogue.key}`);
