@@ -19,6 +19,7 @@ import {
   type Kernel,
   type KernelBuilder,
   type Ptr,
+  type PtrVar,
   type VarF,
   type VI,
 } from '../ir/index.js';
@@ -141,6 +142,9 @@ interface Emitter {
   readonly epilogue: Epilogue;
 }
 
+/** Floats in a line of the cache. */
+const cacheLine = 16;
+
 /** The result blocks a task makes: `blocks` of them from `first` of `group`, `block` of the whole result; its first line; and the chunk it has come to. */
 interface BlockWork {
   readonly from: I32;
@@ -182,8 +186,8 @@ function resultLine(e: Emitter, work: BlockWork, line: I32): void {
     for (const run of cutColumns(columns, most)) {
       const emitTile = (start: number | I32) => {
         const sums = Array.from({ length: run.pixels }, () => Array.from({ length: vectors }, () => k.zero()));
-        if (plan.ahead) prefetchWeights(e, work, weights, line, start, run.pixels);
-        sumTile(e, work, source, weights, windows, columns, run, start, sums);
+        const ahead = plan.ahead ? weightsAhead(e, work, weights, line, start, run.pixels) : null;
+        sumTile(e, work, source, weights, windows, columns, run, start, sums, ahead);
         const pixel = affine(row.mul(c.resultWidth)).plus(affine(start).times(columns.step)).plus(columns.first);
         finishTile(e, work, sums, image, (j) => pixel.plus(j * columns.step));
       };
@@ -193,34 +197,38 @@ function resultLine(e: Emitter, work: BlockWork, line: I32): void {
   }
 }
 
+/** Weights that a tile calls for ahead of their use: from `pointer` on, `lines` of each block in each turn of its innermost loop. */
+interface Ahead {
+  readonly pointer: PtrVar<'f32'>;
+  readonly lines: number;
+}
+
 /**
- * Calls for a tile's share of the weights that are needed next, of the next chunk or of the next tile of blocks: what comes from memory comes
- * evenly, while all multipliers work.
+ * A tile's share of the weights that are needed next, of the next chunk or of the next tile of blocks: what comes from memory comes evenly,
+ * while the multipliers work.
  */
-function prefetchWeights(
+function weightsAhead(
   { k, c, target, plan }: Emitter,
   work: BlockWork,
   weights: Ptr<'f32'>,
   line: I32,
   start: number | I32,
   pixels: number,
-): void {
+): Ahead {
   const b = target.block;
-  const cacheLine = 16;
-  const chunk = Math.min(plan.chunkBlocks * b, c.summed) * tapsOf(c) * b;
+  const channels = Math.min(plan.chunkBlocks * b, c.summed);
+  const chunk = channels * tapsOf(c) * b;
   const chunkLines = Math.ceil(chunk / cacheLine);
   const all = Math.ceil((c.images * c.depth.rows * c.height.rows) / plan.lineGroups) * c.resultWidth;
   const before = line.sub(work.from).mul(c.resultWidth).add(start);
-  const from = before.mul(chunkLines).div(all);
   const toNext = k.select(
     work.chunk.eq(plan.chunks - 1),
     k.i32(work.blocks * c.weightBlock - (plan.chunks - 1) * chunk),
     k.i32(chunk),
   );
-  const next = weights.at(affine(from).times(cacheLine).plus(toNext));
-  const lines = Math.ceil((chunkLines * pixels) / all);
-  for (let v = 0; v < work.blocks; v++)
-    for (let i = 0; i < lines; i++) k.prefetch(next, v * c.weightBlock + i * cacheLine, 1);
+  const next = weights.at(affine(before.mul(chunkLines).div(all)).times(cacheLine).plus(toNext));
+  const turns = Math.ceil(channels / plan.unroll);
+  return { pointer: k.ptrVar(next), lines: Math.ceil((chunkLines * pixels) / all / turns) };
 }
 
 /** Hands a tile's sums to the epilogue; those of a chunk wait in scratch for the next one. */
@@ -273,6 +281,7 @@ function sumTile(
   run: TileRun,
   start: number | I32,
   sums: VarF[][],
+  ahead: Ahead | null,
 ): void {
   const b = target.block;
   const { unroll } = plan;
@@ -375,14 +384,25 @@ function sumTile(
     };
     walk(c.depth.trivial ? [rows] : [planes, rows], xp, wp);
   };
+  const callAhead = () => {
+    if (ahead === null) return;
+    for (let v = 0; v < work.blocks; v++) {
+      for (let i = 0; i < ahead.lines; i++) k.prefetch(ahead.pointer, v * c.weightBlock + i * cacheLine, 1);
+    }
+    ahead.pointer.advance(ahead.lines * cacheLine);
+  };
   /** `count` channels that lie `channelStride` apart, `step` of them written out at a time. */
   const walkChannels = (xp: Ptr<'f32'>, wp: Ptr<'f32'>, count: number, step: number) => {
     const turns = Math.floor(count / step);
     if (turns > 1) {
-      k.loop(turns, (i) =>
-        walkTaps(xp.at(affine(i).times(step * channelStride)), wp.at(affine(i).times(step * weightChannel)), step),
-      );
-    } else if (turns === 1) walkTaps(xp, wp, step);
+      k.loop(turns, (i) => {
+        callAhead();
+        walkTaps(xp.at(affine(i).times(step * channelStride)), wp.at(affine(i).times(step * weightChannel)), step);
+      });
+    } else if (turns === 1) {
+      callAhead();
+      walkTaps(xp, wp, step);
+    }
     const done = turns * step;
     if (done < count) walkTaps(xp.at(done * channelStride), wp.at(done * weightChannel), count - done);
   };
