@@ -17,8 +17,8 @@ import {
   IN_REGISTER,
   INDEX,
   M,
-  type MachineCode,
   MASK,
+  type MachineCode,
   MEM,
   OP,
   STRIDE,
@@ -36,7 +36,7 @@ const LOOP_WEIGHT = 8;
 const USES = [A, B, C, BASE, INDEX];
 
 /** Operations whose register operand b may as well lie in memory. */
-const FOLDS = new Uint8Array(128);
+export const FOLDS = new Uint8Array(128);
 for (const op of [
   ...[M.back, M.jumpIf, M.gadd, M.gsub, M.gand, M.gor, M.gxor, M.gmul, M.gset],
   ...[M.vadd, M.vsub, M.vmul, M.vdiv, M.vmin, M.vmax, M.vsqrt, M.vand, M.vandn, M.vor, M.vxor, M.vround, M.vcmp],
@@ -58,10 +58,17 @@ export function allocate(code: MachineCode, vectors: number, vectorBytes: number
   }
 }
 
+/** Where each virtual register lives: from operation `start` (−1: nowhere) up to `end`, not included. */
+export function livesOf(code: MachineCode): { readonly start: Int32Array; readonly end: Int32Array } {
+  const scan = new Scan(code, 32, code.registers);
+  scan.findLives();
+  return scan;
+}
+
 class Scan {
   readonly registers: Int8Array;
-  private readonly start: Int32Array;
-  private readonly end: Int32Array;
+  readonly start: Int32Array;
+  readonly end: Int32Array;
   private readonly depth: Uint8Array; // of the loops around the definition
   private readonly cost: Float64Array;
   private readonly nextEnding: Int32Array; // lists of the values that end at one operation
@@ -93,7 +100,7 @@ class Scan {
     return this.spilled;
   }
 
-  private findLives(): void {
+  findLives(): void {
     const { code, start, end, depth, cost } = this;
     const { words, count } = code;
     const loopEnds = this.loopEnds();
@@ -182,7 +189,9 @@ class Scan {
     }
     // The register of an operand that dies here saves a move.
     const r =
-      this.hint(words[at + C], file, free) ?? this.hint(words[at + A], file, free) ?? this.hint(words[at + B], file, free);
+      this.hint(words[at + C], file, free) ??
+      this.hint(words[at + A], file, free) ??
+      this.hint(words[at + B], file, free);
     this.give(v, r ?? 31 - Math.clz32(free & -free));
   }
 
@@ -286,7 +295,9 @@ function rewrite(code: MachineCode, spilled: readonly number[], vectorBytes: num
           : store
             ? M.gstore64
             : M.gload64;
-    const at = store ? code.push(op, file === VECTOR ? width : 0, -1, t) : code.push(op, file === VECTOR ? width : 0, t);
+    const at = store
+      ? code.push(op, file === VECTOR ? width : 0, -1, t)
+      : code.push(op, file === VECTOR ? width : 0, t);
     code.words[at + BASE] = FRAME;
     code.words[at + DISP] = address(v);
     code.words[at + MEM] = IN_MEMORY;

@@ -3,6 +3,7 @@ import type { Kernel } from '../../ir/index.js';
 import { allocate } from './allocate.js';
 import type { Assembler } from './assembler.js';
 import { emit } from './emit.js';
+import { holdConstants } from './hold.js';
 import { select } from './select.js';
 
 /** Writes the kernel where the assembler stands, as a function (rdi: addresses, esi: begin, edx: end) that saves no registers; eax: 1 if it was called off. */
@@ -10,6 +11,8 @@ export function emitKernel(asm: Assembler, kernel: Kernel): void {
   const avx512 = asm.level === 'avx512';
   const code = select(kernel, avx512);
   const vectorBytes = 4 * kernel.lanes;
-  const registers = allocate(code, avx512 ? 32 : 16, vectorBytes);
+  const vectors = avx512 ? 32 : 16;
+  holdConstants(code, vectors);
+  const registers = allocate(code, vectors, vectorBytes);
   emit(asm, code, registers, vectorBytes);
 }
