@@ -23,10 +23,8 @@ export interface DeviceOptions {
 export interface Runtime<Code> {
   /** Readies a program's bytes. What comes back places them, when it is known where the program's blocks lie. */
   prepare(assembled: AssembledProgram): Promise<(call: Call) => Code>;
-  /** For the calling thread. */
+  /** For the calling thread; in workers the team's binder does the same. */
   enter(code: Code, call: Call): Entry;
-  /** For workers. */
-  readonly binder: Binder;
   /** Nobody runs the program any more, nor will. */
   release(code: Code): void;
   /** The eight-byte numbers of a profiled run as milliseconds. */
@@ -169,6 +167,9 @@ export abstract class Device<Code = unknown> {
       const { timesOffset } = control;
       invariant(timesOffset !== undefined, () => `${program.name}: was not assembled to be profiled`);
       const raw = this.bytes(call.control + timesOffset, control.bytes - timesOffset).slice();
+      const words = new BigUint64Array(raw.buffer);
+      // A launch without tasks leaves its word 0: it was over when the one before was.
+      for (let i = 1; i < words.length; i++) if (words[i] === 0n) words[i] = words[i - 1];
       const times = await this.runtime.milliseconds(raw);
       return times.subarray(1).map((end, i) => end - times[i]);
     });
@@ -319,8 +320,7 @@ export interface Threads<Code> {
 export async function startThreads<Code>(
   device: string,
   { threads = availableThreads(), maxBytes: limit }: DeviceOptions,
-  /** Asked when the memory is there: workers may need to know where it lies. */
-  runtimeOn: (memory: WebAssembly.Memory) => Pick<Runtime<Code>, 'binder'>,
+  binder: Binder,
   /** Whether the memory must be one that never moves, as shared memory is. */
   { steady = false } = {},
 ): Promise<Threads<Code>> {
@@ -340,7 +340,7 @@ export async function startThreads<Code>(
   try {
     const { memory, heap } = make(true);
     const board = heap.alloc(boardBytes(threads));
-    const team = await Team.start<Code>({ threads, memory, board, binder: runtimeOn(memory).binder });
+    const team = await Team.start<Code>({ threads, memory, board, binder });
     return { memory, heap, team, note: `${threads} threads, a team of workers on shared memory` };
   } catch (error) {
     if (error instanceof ConfigError) throw error;

@@ -15,7 +15,7 @@ export class WasmDevice extends Device<WebAssembly.Module> {
         'wasm: this engine has no WebAssembly SIMD. Node 20, Chrome 91, Firefox 89 and Safari 16.4 and later have it.',
       );
     }
-    return new WasmDevice(await startThreads('wasm', options, () => ({ binder })), engine);
+    return new WasmDevice(await startThreads('wasm', options, binder), engine);
   }
 
   /** What programs for this device may use. */
@@ -44,7 +44,7 @@ export class WasmDevice extends Device<WebAssembly.Module> {
 /** What a program exports: it comes back with 1 when another thread has called the run off. */
 type RunExport = (thread: number, threads: number, slots: number, control: number) => number;
 
-/** As `runtime.enter` below, in a worker. */
+/** What `enter` below does, for workers. */
 const binder = {
   source: `(memory) => (module, { slots, control }) => {
   const env = { memory, clock: () => performance.now() };
@@ -54,7 +54,6 @@ const binder = {
 };
 
 const runtimeOn = (memory: WebAssembly.Memory): Runtime<WebAssembly.Module> => ({
-  binder,
   async prepare({ bytes }) {
     const module = await compileOptimised(bytes);
     return () => module;
