@@ -102,7 +102,7 @@ describe('fovea', () => {
       const { code, out } = await fovea('--help');
       times.push(performance.now() - begin);
       expect(code).toBe(0);
-      for (const name of ['train', 'eval', 'predict', 'summary', 'models', 'plan', 'devices']) {
+      for (const name of ['train', 'eval', 'predict', 'summary', 'models', 'plan', 'profile', 'devices']) {
         expect(out).toMatch(new RegExp(`^ {2}${name} `, 'm'));
       }
     }
@@ -112,7 +112,7 @@ describe('fovea', () => {
     expect((await fovea('--version')).out).toBe(`${version}\n`);
   });
 
-  it.each(['train', 'eval', 'predict', 'summary', 'models', 'plan', 'devices'])(
+  it.each(['train', 'eval', 'predict', 'summary', 'models', 'plan', 'profile', 'devices'])(
     '%s --help has an example',
     async (name) => {
       const { code, out } = await fovea(name, '--help');
@@ -173,6 +173,36 @@ describe('fovea models, summary, plan, devices', () => {
     const inference = last((await fovea('plan', 'lenet5', '--batch', '8', '--inference', '--json')).out);
     expect(inference).toMatchObject({ macs: 8 * 416_520, inference: true });
     expect((await fovea('plan', 'lenet5', '--batch', '8')).out).toContain(`${kernels.length} kernels`);
+  });
+
+  it('profile times every kernel, says how near it comes to the peaks, and writes a trace', async () => {
+    const trace = join(folder, 'trace.json');
+    const { code, out } = await fovea('profile', 'lenet5', '--batch', '4', '--runs', '3', '--json', '--trace', trace);
+    expect(code).toBe(0);
+    const kernels = records(out).filter((r) => r.event === 'kernel') as Record<string, number>[];
+    const total = last(out) as Record<string, number>;
+    expect(total).toMatchObject({
+      event: 'profile',
+      name: 'lenet5',
+      batch: 4,
+      inference: false,
+      kernels: kernels.length,
+    });
+    expect(kernels.reduce((sum, k) => sum + k.ms, 0)).toBeCloseTo(total.ms, 9);
+    expect(kernels.reduce((sum, k) => sum + k.share, 0)).toBeCloseTo(1, 9);
+    expect(total.peakFlops).toBeGreaterThan(1e9);
+    expect(total.peakBandwidth).toBeGreaterThan(1e8);
+    for (const k of kernels) {
+      expect(k.ms).toBeGreaterThan(0);
+      expect(k.ofComputePeak).toBeCloseTo((2 * k.macs) / (k.ms / 1000) / total.peakFlops, 9);
+    }
+    const { traceEvents } = JSON.parse(await readFile(trace, 'utf8')) as { traceEvents: { ph: string; tid: number }[] };
+    expect(traceEvents.filter((e) => e.ph === 'X' && e.tid === 1).length).toBe(kernels.length);
+    const table = (await fovea('profile', 'lenet5', '--inference', '--runs', '2', '--top', '2')).out;
+    expect(table).toMatch(/^lenet5, inference, 1 picture, on /m);
+    expect(table).toMatch(/and \d+ more kernels/);
+    const refused = await fovea('profile', 'lenet5', '--device', 'reference');
+    expect([refused.code, refused.err]).toEqual([2, expect.stringContaining('has no kernels to profile')]);
   });
 
   it('devices says what was chosen and why', async () => {

@@ -15,5 +15,6 @@ export const subcommands: readonly Subcommand[] = [
   { name: 'summary', summary: 'list the layers of a model', load: () => import('./summary.js') },
   { name: 'models', summary: 'list the models there are', load: () => import('./models.js') },
   { name: 'plan', summary: 'show how a training step is compiled', load: () => import('./plan.js') },
+  { name: 'profile', summary: 'time the kernels of a step', load: () => import('./profile.js') },
   { name: 'devices', summary: 'show what this machine offers to compute on', load: () => import('./devices.js') },
 ];

@@ -3,9 +3,9 @@
  * Persistent storages move into the device's memory, in the layout the program wants, the first time a program touches them, and stay there.
  */
 
-import type { Device, DeviceOptions, LoadedProgram } from '../devices/index.js';
+import type { Device, DeviceOptions, LoadedProgram, RunHooks } from '../devices/index.js';
 import { WasmDevice } from '../devices/wasm/index.js';
-import { type Layout, layoutKey, physicalSize } from '../graph/layout.js';
+import { type Layout, physicalSize, sameLayout } from '../graph/layout.js';
 import type { Node } from '../graph/node.js';
 import type { TargetInfo } from '../graph/op.js';
 import { leafStorage } from '../graph/stale.js';
@@ -38,7 +38,11 @@ export class CompiledTarget implements Target {
   private serial = 0;
   private queue: Promise<void> = Promise.resolve();
 
-  constructor(readonly device: Device) {
+  /** With `observe`, steps are assembled to be profiled, and it is told after each run how many milliseconds each launch took. */
+  constructor(
+    readonly device: Device,
+    private readonly observe?: (step: CompiledStep, launchMs: Float64Array) => void,
+  ) {
     this.name = device.name;
     this.info = device.info;
   }
@@ -103,7 +107,7 @@ export class CompiledTarget implements Target {
     for (const { storage, layout } of step.resident)
       slots[storage + 1] = this.bring(trace.storages[storage], layout).address;
     const values: TypedArray[] = [];
-    await this.device.run(loaded, slots, {
+    const hooks: RunHooks = {
       before: (arena) => {
         for (const { storage, offset } of step.staged) this.stage(hostValue(trace.storages[storage]), arena + offset);
       },
@@ -112,7 +116,9 @@ export class CompiledTarget implements Target {
           values.push(this.copyOut(root, arena + step.results[i].offset));
         });
       },
-    });
+    };
+    if (this.observe === undefined) await this.device.run(loaded, slots, hooks);
+    else this.observe(step, await this.device.profile(loaded, slots, hooks));
     return values;
   }
 
@@ -155,7 +161,8 @@ export class CompiledTarget implements Target {
 
   private async build(trace: Trace): Promise<LoadedStep> {
     const step = compile(trace, this.info, (i) => this.settledLayout(trace.storages[i]), `step ${++this.serial}`);
-    return { step, loaded: await this.device.load(this.device.assemble(step.program)) };
+    const assembled = this.device.assemble(step.program, { profile: this.observe !== undefined });
+    return { step, loaded: await this.device.load(assembled) };
   }
 
   /** The layout a storage is to keep. One that lies plain may still move, once, to where a kernel wants it. */
@@ -170,7 +177,7 @@ export class CompiledTarget implements Target {
   /** Makes sure a persistent storage lies in device memory in `layout`. */
   private bring(storage: Storage, layout: Layout): Block {
     const present = this.blockOf(storage);
-    if (present !== null && layoutKey(present.layout) === layoutKey(layout)) return present;
+    if (present !== null && sameLayout(present.layout, layout)) return present;
     const data = storage.read();
     const bytes = physicalSize(storage.shape, layout) * dtypeBytes[storage.dtype];
     const address = this.device.alloc(bytes + readAheadBytes);

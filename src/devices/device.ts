@@ -4,11 +4,12 @@
  * program's bytes become something to call: that is their `Runtime`.
  */
 
+import type { AssembledProgram, AssembleOptions } from '../codegen/program.js';
 import type { TargetInfo } from '../graph/op.js';
 import type { Program } from '../ir/index.js';
 import { ConfigError, invariant } from '../util/errors.js';
 import { ALIGNMENT, createMemory, Heap } from './heap.js';
-import { availableThreads, whyNoThreads } from './host.js';
+import { availableThreads, checkThreads, whyNoThreads } from './host.js';
 import { type Binder, boardBytes, DeviceError, Team } from './team.js';
 import type { Call, Entry } from './team-worker.js';
 
@@ -74,7 +75,7 @@ export abstract class Device<Code = unknown> {
   }
 
   /** A program's bytes for this device. With `profile` it can be given to `profile()`. */
-  abstract assemble(program: Program, options?: { readonly profile?: boolean }): AssembledProgram;
+  abstract assemble(program: Program, options?: AssembleOptions): AssembledProgram;
 
   /** Bytes in use now, and the most that ever were. */
   get usedBytes(): number {
@@ -282,23 +283,6 @@ export class LoadedProgram {
   ) {}
 }
 
-/** A program's bytes, and what a launcher must know of it. */
-export interface AssembledProgram {
-  readonly name: string;
-  readonly bytes: Uint8Array;
-  /** Entries of the slot table, the arena's (slot 0) included. */
-  readonly slots: number;
-  readonly arenaBytes: number;
-  /** The control block: all zero when a run begins. */
-  readonly control: {
-    readonly bytes: number;
-    readonly abortOffset: number;
-    readonly generationOffset: number;
-    /** Where a program to be profiled writes the time at the start and after each launch, eight bytes each, to the end of the block. */
-    readonly timesOffset?: number;
-  };
-}
-
 /** What the device keeps of a program; it must not hold the LoadedProgram, whose loss frees this. */
 interface Resident<Code> {
   readonly code: Code;
@@ -324,11 +308,7 @@ export async function startThreads<Code>(
   /** Whether the memory must be one that never moves, as shared memory is. */
   { steady = false } = {},
 ): Promise<Threads<Code>> {
-  if (!Number.isSafeInteger(threads) || threads < 1) {
-    throw new ConfigError(
-      `${device}: threads is ${threads}; pass a whole number from 1 up, or leave it out for one per core.`,
-    );
-  }
+  checkThreads(device, threads);
   const make = (shared: boolean) => {
     const { memory, maxBytes } = createMemory({ shared, maxBytes: limit });
     return { memory, heap: new Heap(memory, maxBytes, device) };
