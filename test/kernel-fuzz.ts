@@ -201,7 +201,7 @@ export function kernelOf(code: readonly number[], { lanes = 4, pressure = 0 }: R
       s.f1.push(k.load(f, j - 10, 1));
       s.iv.push(k.load(i, j - 30));
       s.i1.push(k.load(i, 2 * j - 30, 1));
-      s.vars.push(k.var(j % 2 === 0 ? s.fv[j] : s.iv[j]));
+      s.vars.push(j % 2 === 0 ? k.var(s.fv[j]) : k.var(s.iv[j]));
     }
     const early = { ...s, fv: [...s.fv], f1: [...s.f1], iv: [...s.iv], i1: [...s.i1], vars: [...s.vars] };
     while (at < code.length) step(s, 3);

@@ -112,7 +112,13 @@ export function runX64(
   heap.bytes.set(memory, at);
   try {
     const base = heap.address + BigInt(at);
-    if (native.run(args.map((a) => base + BigInt(a)), ...range) !== 0) throw new Error(`${kernel.name}: called off`);
+    if (
+      native.run(
+        args.map((a) => base + BigInt(a)),
+        ...range,
+      ) !== 0
+    )
+      throw new Error(`${kernel.name}: called off`);
     return heap.bytes.slice(at);
   } finally {
     heap.free();

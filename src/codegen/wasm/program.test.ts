@@ -1,7 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type Arg, type Kernel, KernelBuilder, type Program } from '../../ir/index.js';
-import { type AssembledProgram, assembleProgram, CONTROL, controlBytes } from './program.js';
+import { type AssembledProgram, CONTROL, controlBytes } from '../program.js';
+import { assembleProgram } from './program.js';
 
 type Run = (thread: number, threads: number, slots: number, control: number) => number;
 

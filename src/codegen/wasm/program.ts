@@ -4,54 +4,24 @@
  * of one task are thread 0's, and a row of them needs one barrier. With one thread, or without shared memory, there are
  * straight calls and no atomics. The threads share nothing else: who does a task does not change its result.
  */
-import type { Arg, Kernel, Launch, Program } from '../../ir/index.js';
-import { invariant } from '../../util/errors.js';
+import type { Arg, Kernel, Program } from '../../ir/index.js';
+import {
+  type AssembledProgram,
+  type AssembleOptions,
+  CHUNKS,
+  CONTROL,
+  checkProgram,
+  describeProgram,
+  groupsOf,
+  type IndexedLaunch,
+  launchesOf,
+  timesOffset,
+} from '../program.js';
 import { emitKernel } from './kernel.js';
 import { emitModule, type WasmFeatures, type WasmFunction } from './module.js';
 import { emitOp, WASM } from './opcodes.js';
 import { ByteWriter } from './writer.js';
 
-/** Byte offsets in the control block, all zero when a run begins. Each word that threads fight over has its cache line. */
-export const CONTROL = {
-  /** Anything but 0 calls the run off: whoever waits leaves, and `run` returns 1. */
-  abort: 0,
-  /** Threads that have reached the barrier. */
-  arrived: 64,
-  /** Goes up when a barrier opens. Sleepers wait on it. */
-  generation: 128,
-  /** Threads asleep in a barrier, or about to be. */
-  sleepers: 192,
-  /** One word for each launch: the first task nobody has taken. */
-  counters: 256,
-} as const;
-
-export const controlBytes = (program: Program): number => CONTROL.counters + 4 * program.launches.length;
-
-/** One number of eight bytes at the start and one after each launch. */
-const timesOffset = (program: Program): number => Math.ceil(controlBytes(program) / 8) * 8;
-
-/** A module, and what a launcher must know of it. */
-export interface AssembledProgram {
-  readonly name: string;
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly slots: number;
-  readonly arenaBytes: number;
-  readonly control: {
-    readonly bytes: number;
-    readonly abortOffset: number;
-    readonly generationOffset: number;
-    /** Of a program assembled to be profiled: where thread 0 writes the time at the start and after each launch. */
-    readonly timesOffset?: number;
-  };
-}
-
-export interface AssembleOptions {
-  /** Each launch gets a barrier of its own, and `env.clock` () → f64 is read at the start and after each. */
-  readonly profile?: boolean;
-}
-
-/** Chunks per thread and launch, at least: enough that a thread held up leaves work to the others, few enough to cost nothing. */
-const CHUNKS = 8;
 /** Looks at the generation before going to sleep: some ten microseconds, less than a wake-up takes. */
 const SPINS = 10_000;
 /** A sleeper looks at the abort word now and then even if nobody wakes it. */
@@ -75,41 +45,11 @@ export function assembleProgram(
     ? imported + functions.push({ params: 2, results: 1, body: emitBarrier() }) - 1
     : NO_BARRIER;
   functions.push({ params: 4, results: 1, body: emitRun(program, kernels, barrier, profile), exportAs: 'run' });
-  const times = profile ? timesOffset(program) : undefined;
-  return {
-    name: program.name,
-    bytes: emitModule(functions, features, { clock: profile }),
-    slots: program.slots,
-    arenaBytes: program.arenaBytes,
-    control: {
-      bytes: times === undefined ? controlBytes(program) : times + 8 * (program.launches.length + 1),
-      abortOffset: CONTROL.abort,
-      generationOffset: CONTROL.generation,
-      timesOffset: times,
-    },
-  };
+  return describeProgram(program, emitModule(functions, features, { clock: profile }), { profile });
 }
 
 const NO_BARRIER = -1;
 const CLOCK = 0;
-
-function checkProgram({ name, launches, slots, arenaBytes }: Program): void {
-  for (const [i, { kernel, args }] of launches.entries()) {
-    const where = (): string => `program ${name}, launch ${i} (${kernel.name})`;
-    invariant(
-      args.length === kernel.params.length,
-      () => `${where()}: ${args.length} arguments for ${kernel.params.length} parameters`,
-    );
-    for (const arg of args) {
-      const ok = 'arena' in arg ? arg.arena >= 0 && arg.arena <= arenaBytes : arg.slot >= 0 && arg.slot < slots;
-      invariant(ok, () => `${where()}: argument ${JSON.stringify(arg)} with ${slots} slots, ${arenaBytes} arena bytes`);
-    }
-  }
-}
-
-interface IndexedLaunch extends Launch {
-  readonly index: number; // in the program
-}
 
 // Parameters and locals of `run`.
 const THREAD = 0;
@@ -129,9 +69,7 @@ function emitRun(
   profile: boolean,
 ): Uint8Array {
   const w = new Code();
-  const launches = program.launches
-    .map((launch, index): IndexedLaunch => ({ ...launch, index }))
-    .filter(({ kernel }) => kernel.tasks > 0);
+  const launches = launchesOf(program);
   const argCount = launches.reduce((most, { args }) => Math.max(most, args.length), 0);
 
   w.u32(1); // one run of locals
@@ -177,7 +115,7 @@ function emitRun(
     w.open(WASM.if);
     alone();
     w.u8(WASM.else);
-    for (const group of profile ? launches.map((launch) => [launch]) : groups(launches)) {
+    for (const group of groupsOf(launches, { profile })) {
       const single = group[0].kernel.tasks === 1;
       if (single) {
         ofThread0(() => {
@@ -205,23 +143,6 @@ function emitRun(
   w.i32(0);
   w.u8(WASM.end);
   return w.written();
-}
-
-/** What stands between two barriers: a launch, or a row of launches that thread 0 does. */
-function groups(launches: readonly IndexedLaunch[]): IndexedLaunch[][] {
-  const groups: IndexedLaunch[][] = [];
-  let row: IndexedLaunch[] | null = null;
-  for (const launch of launches) {
-    const single = launch.kernel.tasks === 1;
-    if (single && row !== null) {
-      row.push(launch);
-      continue;
-    }
-    const group = [launch];
-    groups.push(group);
-    row = single ? group : null;
-  }
-  return groups;
 }
 
 /** Takes chunks of the launch's tasks while there are any. */

@@ -425,12 +425,14 @@ const shifted =
   (name: 'vpslld' | 'vpsrad' | 'vpsrld' | 'vpsrlq'): Emit =>
   (e, at) =>
     e.asm[name](e.v(at, D), e.v(at, A), e.word(at, IMM));
-const bits = (name: string): Emit => (e, at) => {
-  const width = Math.max(1, e.word(at, WIDTH));
-  const [d, a] = [VECTORS[width](e.register(at, D)), VECTORS[width](e.register(at, A))];
-  const b = (e.word(at, MEM) & 3) === IN_REGISTER ? VECTORS[width](e.register(at, B)) : e.m(at);
-  e.asm[name as 'vandps'](d, a, b);
-};
+const bits =
+  (name: string): Emit =>
+  (e, at) => {
+    const width = Math.max(1, e.word(at, WIDTH));
+    const [d, a] = [VECTORS[width](e.register(at, D)), VECTORS[width](e.register(at, A))];
+    const b = (e.word(at, MEM) & 3) === IN_REGISTER ? VECTORS[width](e.register(at, B)) : e.m(at);
+    e.asm[name as 'vandps'](d, a, b);
+  };
 const converted =
   (name: 'vcvtdq2ps' | 'vcvttps2dq' | 'vcvtudq2ps'): Emit =>
   (e, at) =>

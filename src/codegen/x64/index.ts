@@ -1,17 +1,14 @@
 /** Kernel IR to x86-64 machine code: one kernel, or a whole program with its thread barriers. Bytes only: `devices/native` runs them. */
 import { inspection, type Kernel } from '../../ir/index.js';
-import { type Abi, enterC, leaveC } from './abi.js';
-import { Assembler, type X64Level } from './assembler.js';
+import { enterC, leaveC } from './abi.js';
+import { Assembler } from './assembler.js';
 import { emitKernel } from './kernel.js';
+import type { X64Features } from './program.js';
 
+export { type AssembledProgram, type AssembleOptions, CONTROL, controlBytes } from '../program.js';
 export type { Abi } from './abi.js';
 export type { X64Level } from './assembler.js';
-
-export interface X64Features {
-  readonly level: X64Level;
-  readonly abi: Abi;
-  readonly threads: boolean;
-}
+export { assembleProgram, type X64Features, type X64Program } from './program.js';
 
 /**
  * A C function `int kernel(const u64* addresses, int begin, int end)`, position independent. It returns 0, or 1 if a division

@@ -31,8 +31,8 @@ import {
   IN_MEMORY,
   INDEX,
   M,
-  MachineCode,
   MASK,
+  MachineCode,
   MEM,
   POOL,
   VECTOR,
@@ -430,7 +430,15 @@ class Selector {
   }
 
   /** An operation on registers. Its result goes to `d`, or to a new register of `file`. */
-  private plain(op: number, width: number, a = -1, b = -1, imm = 0, d = -1, file = op < M.vfromg ? GENERAL : VECTOR): number {
+  private plain(
+    op: number,
+    width: number,
+    a = -1,
+    b = -1,
+    imm = 0,
+    d = -1,
+    file = op < M.vfromg ? GENERAL : VECTOR,
+  ): number {
     const v = this.fresh(d, file);
     this.code.push(op, width, v, a, b, -1, imm);
     return v;
@@ -670,7 +678,16 @@ class Selector {
   // ── operations ──
 
   /** op(a, b) with b, or a where they may be exchanged, in memory if it can be. */
-  private binary(op: number, width: number, a: Expr, b: Expr, commutes: boolean, d: number, imm = 0, file = VECTOR): number {
+  private binary(
+    op: number,
+    width: number,
+    a: Expr,
+    b: Expr,
+    commutes: boolean,
+    d: number,
+    imm = 0,
+    file = VECTOR,
+  ): number {
     if (commutes && !this.folds(b) && this.folds(a)) return this.binary(op, width, b, a, false, d, imm, file);
     const left = this.value(a);
     if (this.folds(b)) {

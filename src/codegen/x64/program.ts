@@ -1,0 +1,340 @@
+/**
+ * A program as one C function `int run(int thread, int threads, const u64* call)`, entered by every thread of the team. It walks
+ * the launches: arguments are computed into the thread's stack, chunks of tasks are taken from a shared counter until none are
+ * left, then the threads meet. With one thread nothing is shared and nothing is locked. The threads share nothing but counters:
+ * who does a task does not change its result.
+ *
+ * call: addresses of the table of slots (32-bit offsets in the heap), of the control block and of the heap, and of
+ * `int yield(void)`, which lets another thread have the processor.
+ */
+import type { Arg, Kernel, Program } from '../../ir/index.js';
+import {
+  type AssembledProgram,
+  type AssembleOptions,
+  CHUNKS,
+  CONTROL,
+  checkProgram,
+  describeProgram,
+  groupsOf,
+  type IndexedLaunch,
+  launchesOf,
+  timesOffset,
+} from '../program.js';
+import { type Abi, enterC, leaveC } from './abi.js';
+import { Assembler, type X64Level } from './assembler.js';
+import { emitKernel } from './kernel.js';
+import {
+  eax,
+  ecx,
+  edx,
+  esi,
+  type Gpr,
+  type Label,
+  type Mem,
+  mem,
+  r12d,
+  r13,
+  r14d,
+  rax,
+  rbx,
+  rcx,
+  rdi,
+  rdx,
+  ripMem,
+  rsp,
+} from './registers.js';
+
+export interface X64Features {
+  readonly level: X64Level;
+  readonly abi: Abi;
+  readonly threads: boolean;
+}
+
+export interface X64Program extends AssembledProgram {
+  /** Where in the bytes `run` begins. */
+  readonly entry: number;
+}
+
+/** Pauses before the processor is offered to others: some ten microseconds. */
+const SPINS = 1500;
+/** … and between two offers. */
+const SPINS_BETWEEN = 100;
+const CODE_ALIGN = 64;
+
+export function assembleProgram(
+  program: Program,
+  { level, abi, threads }: X64Features,
+  options: AssembleOptions = {},
+): X64Program {
+  checkProgram(program);
+  const asm = new Assembler(level);
+  new ProgramWriter(asm, program, abi, threads, options).run();
+  return { ...describeProgram(program, asm.finish(), options), entry: 0 };
+}
+
+/** Words of `run`'s frame behind the kernel's arguments: kernels keep no registers. */
+const FRAME = [
+  'thread',
+  'threads',
+  'slots',
+  'control',
+  'heap',
+  'yield',
+  'arena',
+  'tasks',
+  'kernel',
+  'counter',
+  'chunk',
+] as const;
+type Word = (typeof FRAME)[number];
+
+class ProgramWriter {
+  private readonly kernels = new Map<Kernel, Label>();
+  private readonly launches: readonly IndexedLaunch[];
+  private readonly mostArgs: number;
+  private readonly frameBytes: number;
+  private readonly exit: Label;
+  private readonly calledOff: Label;
+  private readonly share: Label;
+  private readonly barrier: Label;
+
+  constructor(
+    private readonly asm: Assembler,
+    private readonly program: Program,
+    private readonly abi: Abi,
+    private readonly threads: boolean,
+    private readonly options: AssembleOptions,
+  ) {
+    this.launches = launchesOf(program);
+    this.mostArgs = this.launches.reduce((most, { args }) => Math.max(most, args.length), 0);
+    this.frameBytes = Math.ceil((8 * (this.mostArgs + FRAME.length)) / 16) * 16;
+    for (const { kernel } of this.launches) if (!this.kernels.has(kernel)) this.kernels.set(kernel, asm.label());
+    [this.exit, this.calledOff, this.share, this.barrier] = [asm.label(), asm.label(), asm.label(), asm.label()];
+  }
+
+  run(): void {
+    const { asm, abi, frameBytes } = this;
+    enterC(asm, abi, 3);
+    asm.sub(rsp, frameBytes);
+    asm.mov(this.word('thread'), rdi);
+    asm.mov(this.word('threads'), esi);
+    for (const [i, name] of (['slots', 'control', 'heap', 'yield'] as const).entries()) {
+      asm.mov(rax, mem(rdx, 8 * i));
+      asm.mov(this.word(name), rax);
+    }
+    asm.mov(rax, this.word('slots'));
+    asm.mov(eax, mem(rax));
+    asm.add(rax, this.word('heap'));
+    asm.mov(this.word('arena'), rax);
+    this.note(0);
+
+    for (const group of groupsOf(this.launches, this.options)) this.group(group);
+    asm.xor(eax, eax);
+    asm.bind(this.exit);
+    asm.add(rsp, frameBytes);
+    leaveC(asm, abi);
+    asm.bind(this.calledOff);
+    asm.mov(rcx, this.word('control'));
+    asm.mov32(mem(rcx, CONTROL.abort), 1);
+    asm.mov(eax, 1);
+    asm.jmp(this.exit);
+
+    this.emitShare();
+    if (this.threads) this.emitBarrier();
+    for (const [kernel, label] of this.kernels) {
+      asm.align(CODE_ALIGN);
+      asm.bind(label);
+      emitKernel(asm, kernel);
+    }
+  }
+
+  /** A word of the frame; `pushed` bytes have been pushed since. */
+  private word(name: Word, pushed = 0): Mem {
+    return mem(rsp, pushed + 8 * (this.mostArgs + FRAME.indexOf(name)));
+  }
+
+  private group(group: readonly IndexedLaunch[]): void {
+    const { asm } = this;
+    if (group[0].kernel.tasks === 1) {
+      const others = asm.label();
+      if (this.threads) {
+        asm.cmp32(this.word('thread'), 0);
+        asm.jcc('ne', others);
+      }
+      for (const { kernel, args } of group) {
+        this.pushArgs(args);
+        asm.mov(rdi, rsp);
+        asm.xor(esi, esi);
+        asm.mov(edx, 1);
+        asm.call(this.kernels.get(kernel)!);
+        asm.test(eax, eax);
+        asm.jcc('ne', this.calledOff);
+      }
+      asm.bind(others);
+    } else {
+      for (const { kernel, args, index } of group) {
+        this.pushArgs(args);
+        asm.lea(rax, ripMem(this.kernels.get(kernel)!));
+        asm.mov(this.word('kernel'), rax);
+        asm.mov32(this.word('tasks'), kernel.tasks);
+        asm.mov(rax, this.word('control'));
+        asm.add(rax, CONTROL.counters + 4 * index);
+        asm.mov(this.word('counter'), rax);
+        asm.call(this.share);
+        asm.test(eax, eax);
+        asm.jcc('ne', this.calledOff);
+      }
+    }
+    if (this.threads) {
+      asm.call(this.barrier);
+      asm.test(eax, eax);
+      asm.jcc('ne', this.exit);
+    }
+    this.note(group[0].index + 1);
+  }
+
+  private pushArgs(args: readonly Arg[]): void {
+    const { asm } = this;
+    let inRax: 'arena' | 'slots' | null = null; // rcx and rax are free; keep what was loaded
+    for (const [i, arg] of args.entries()) {
+      const offset = 'arena' in arg ? arg.arena : (arg.offset ?? 0);
+      if ('arena' in arg) {
+        if (inRax !== 'arena') asm.mov(rax, this.word('arena'));
+        inRax = 'arena';
+        if (offset === (offset | 0)) asm.lea(rcx, mem(rax, offset));
+        else {
+          asm.mov(ecx, offset); // beyond 2 GiB: zero-extended
+          asm.add(rcx, rax);
+        }
+      } else {
+        if (inRax !== 'slots') asm.mov(rax, this.word('slots'));
+        inRax = 'slots';
+        asm.mov(ecx, mem(rax, 4 * arg.slot));
+        if (offset === (offset | 0)) {
+          if (offset !== 0) asm.add(rcx, offset);
+        } else {
+          asm.mov(edx, offset);
+          asm.add(rcx, rdx);
+        }
+        asm.add(rcx, this.word('heap'));
+      }
+      asm.mov(mem(rsp, 8 * i), rcx);
+    }
+  }
+
+  /** The time after launch `done` − 1, by thread 0. */
+  private note(done: number): void {
+    if (this.options.profile !== true) return;
+    const { asm } = this;
+    const others = asm.label();
+    asm.cmp32(this.word('thread'), 0);
+    asm.jcc('ne', others);
+    asm.rdtsc();
+    asm.shl(rdx, 32);
+    asm.or(rax, rdx);
+    asm.mov(rcx, this.word('control'));
+    asm.mov(mem(rcx, timesOffset(this.program) + 8 * done), rax);
+    asm.bind(others);
+  }
+
+  /** Does tasks of the kernel in the frame while there are any. eax: 1 if one called it off. */
+  private emitShare(): void {
+    const { asm } = this;
+    const word = (name: Word): Mem => this.word(name, 8);
+    const several = asm.label();
+    asm.align(16);
+    asm.bind(this.share);
+    if (this.threads) {
+      asm.cmp32(word('threads'), 1);
+      asm.jcc('ne', several);
+    }
+    asm.lea(rdi, mem(rsp, 8));
+    asm.xor(esi, esi);
+    asm.mov(edx, word('tasks'));
+    asm.jmp(word('kernel')); // it returns for us
+    if (!this.threads) return;
+
+    // chunk = max(1, ⌊tasks / (threads · CHUNKS)⌋): rounded up, 18 tasks for two threads would be dealt out in pairs, 10 to 8
+    const [next, fits, done, ended] = [asm.label(), asm.label(), asm.label(), asm.label()];
+    asm.bind(several);
+    asm.mov(eax, word('tasks'));
+    asm.xor(edx, edx);
+    asm.mov(ecx, word('threads'));
+    asm.imul(ecx, ecx, CHUNKS);
+    asm.div(ecx);
+    asm.mov(ecx, 1);
+    asm.test(eax, eax);
+    asm.cmovcc('e', eax, ecx);
+    asm.mov(word('chunk'), eax);
+    asm.bind(next);
+    asm.mov(eax, word('chunk'));
+    asm.mov(rcx, word('counter'));
+    asm.lockXadd(mem(rcx), eax);
+    asm.mov(ecx, word('tasks'));
+    asm.cmp(eax, ecx);
+    asm.jcc('ge', done);
+    asm.mov(esi, eax);
+    asm.add(eax, word('chunk'));
+    asm.cmp(eax, ecx);
+    asm.jcc('le', fits);
+    asm.mov(eax, ecx);
+    asm.bind(fits);
+    asm.mov(edx, eax);
+    asm.lea(rdi, mem(rsp, 8));
+    asm.call(word('kernel'));
+    asm.test(eax, eax);
+    asm.jcc('ne', ended);
+    asm.jmp(next);
+    asm.bind(done);
+    asm.xor(eax, eax);
+    asm.bind(ended);
+    asm.ret();
+  }
+
+  /** The last to arrive opens the barrier by raising the generation. eax: the abort word. */
+  private emitBarrier(): void {
+    const { asm } = this;
+    const word = (name: Word): Mem => this.word(name, 8);
+    const [wait, look, offer, open] = [asm.label(), asm.label(), asm.label(), asm.label()];
+    const [control, generation, yielder, spins]: Gpr[] = [rbx, r12d, r13, r14d]; // C keeps these
+    asm.align(16);
+    asm.bind(this.barrier);
+    asm.mov(control, word('control'));
+    asm.cmp32(word('threads'), 1);
+    asm.jcc('e', open);
+    asm.mov(generation, mem(control, CONTROL.generation));
+    asm.mov(eax, 1);
+    asm.lockXadd(mem(control, CONTROL.arrived), eax);
+    asm.add(eax, 1);
+    asm.cmp(eax, word('threads'));
+    asm.jcc('ne', wait);
+    asm.mov32(mem(control, CONTROL.arrived), 0);
+    asm.lockInc32(mem(control, CONTROL.generation));
+    asm.jmp(open);
+
+    asm.bind(wait);
+    asm.vzeroupper();
+    asm.mov(yielder, word('yield'));
+    asm.mov(spins, SPINS);
+    asm.bind(look);
+    asm.cmp(generation, mem(control, CONTROL.generation));
+    asm.jcc('ne', open);
+    asm.pause();
+    asm.sub(spins, 1);
+    asm.jcc('ne', look);
+    asm.bind(offer);
+    asm.cmp32(mem(control, CONTROL.abort), 0);
+    asm.jcc('ne', open);
+    // rsp is a multiple of 16 but for our return address; Windows wants room for four arguments besides.
+    const room = this.abi === 'win64' ? 40 : 8;
+    asm.sub(rsp, room);
+    asm.call(yielder);
+    asm.add(rsp, room);
+    asm.mov(spins, SPINS_BETWEEN);
+    asm.jmp(look);
+
+    asm.bind(open);
+    asm.mov(eax, mem(control, CONTROL.abort));
+    asm.ret();
+  }
+}
