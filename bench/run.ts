@@ -8,6 +8,9 @@
  *   --details     names the kernels that each line launched
  *   --epoch       also trains one epoch of MNIST through the command line (minutes)
  *   --save        writes results/<date>.json and .md
+ *   --peers       measures fovea beside the frameworks that are installed instead (peers/run.ts), with
+ *     --device D    fovea's device (default: the environment's FOVEA_DEVICE, or auto)
+ *     --with P,Q    only these peers
  */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -15,6 +18,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Harness } from './harness.js';
 import { kernelRows, measureRow } from './kernels.js';
+import { runPeers } from './peers/run.js';
 import { describeMachine, formatMachine, type Line, tableHead, tableRow, toMarkdown, verdict } from './report.js';
 import { trainingRows } from './training.js';
 
@@ -28,9 +32,27 @@ const { values, positionals } = parseArgs({
     details: { type: 'boolean', default: false },
     epoch: { type: 'boolean', default: false },
     save: { type: 'boolean', default: false },
+    peers: { type: 'boolean', default: false },
+    device: { type: 'string', default: process.env.FOVEA_DEVICE ?? 'auto' },
+    with: { type: 'string' },
   },
 });
 const chosen = (what: string) => positionals.length === 0 || positionals.some((word) => what.includes(word));
+
+if (values.peers) {
+  process.exit(
+    await runPeers({
+      root: process.cwd(),
+      device: values.device,
+      threads: Number(values.threads ?? 2),
+      rounds: Number(values.rounds),
+      epoch: values.epoch,
+      save: values.save,
+      peers: values.with?.split(','),
+      chosen,
+    }),
+  );
+}
 
 const harness = await Harness.create({
   threads: values.threads === undefined ? undefined : Number(values.threads),
