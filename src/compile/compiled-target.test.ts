@@ -14,7 +14,7 @@ import { CompiledTarget } from './compiled-target.js';
 const open: CompiledTarget[] = [];
 
 async function target(threads = 1): Promise<CompiledTarget> {
-  const made = await CompiledTarget.create({ threads });
+  const made = new CompiledTarget(await WasmDevice.create({ threads }));
   open.push(made);
   return made;
 }

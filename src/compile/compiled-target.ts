@@ -4,7 +4,6 @@
  */
 
 import type { Device, DeviceOptions, LoadedProgram, RunHooks } from '../devices/index.js';
-import { WasmDevice } from '../devices/wasm/index.js';
 import { type Layout, physicalSize, sameLayout } from '../graph/layout.js';
 import type { Node } from '../graph/node.js';
 import type { TargetInfo } from '../graph/op.js';
@@ -27,8 +26,9 @@ interface LoadedStep {
 }
 
 export class CompiledTarget implements Target {
-  /** On the device that is there everywhere. */
+  /** On the device that is there everywhere. Others are given to the constructor. */
   static async create(options: DeviceOptions = {}): Promise<CompiledTarget> {
+    const { WasmDevice } = await import('../devices/wasm/index.js');
     return new CompiledTarget(await WasmDevice.create(options));
   }
 

@@ -1,8 +1,17 @@
 /** What surrounds the engine — Node or a browser — as far as devices must know: cores, workers, shared memory. */
 
+import { ConfigError } from '../util/errors.js';
+
 /** How many threads run at once here. */
 export function availableThreads(): number {
   return nodeModule('node:os')?.availableParallelism() ?? globalThis.navigator?.hardwareConcurrency ?? 1;
+}
+
+export function checkThreads(device: string, threads: number): void {
+  if (Number.isSafeInteger(threads) && threads >= 1) return;
+  throw new ConfigError(
+    `${device}: threads is ${threads}; pass a whole number from 1 up, or leave it out for one per core.`,
+  );
 }
 
 /** Why memory cannot be shared with workers here; empty where it can. */

@@ -3,17 +3,11 @@
  * WebAssembly device; nothing checks an address here, so kernels are first tried in that sandbox (the tests do).
  */
 
-import { type AssembleOptions, assembleProgram, type X64Features, type X64Level } from '../../codegen/x64/index.js';
+import type { AssembledProgram, AssembleOptions } from '../../codegen/program.js';
+import { assembleProgram, type X64Features, type X64Level } from '../../codegen/x64/index.js';
 import type { Program } from '../../ir/index.js';
 import { ConfigError, invariant } from '../../util/errors.js';
-import {
-  type AssembledProgram,
-  Device,
-  type DeviceOptions,
-  type Runtime,
-  startThreads,
-  type Threads,
-} from '../device.js';
+import { Device, type DeviceOptions, type Runtime, startThreads, type Threads } from '../device.js';
 import type { Binder } from '../team.js';
 import type { Call, Entry } from '../team-worker.js';
 import { type Cpu, Instructions, identify, nativeAbi } from './cpu.node.js';

@@ -1,6 +1,7 @@
 /** The WebAssembly device: a program is a module, and each thread has an instance of it on the one memory. */
 
-import { type AssembledProgram, type AssembleOptions, assembleProgram } from '../../codegen/wasm/index.js';
+import type { AssembledProgram, AssembleOptions } from '../../codegen/program.js';
+import { assembleProgram } from '../../codegen/wasm/index.js';
 import type { Program } from '../../ir/index.js';
 import { ConfigError } from '../../util/errors.js';
 import { Device, type DeviceOptions, type Runtime, startThreads, type Threads } from '../device.js';
