@@ -1,15 +1,18 @@
 /**
  * Runs one lowering in a sandbox: packs logical arrays into the layouts it demands, puts NaN into lanes past the last channel and guard bytes past
  * every buffer, and stands in for the fused work behind the kernel. Kernels of four lanes run as WebAssembly; `interpreted` ones in the
- * IR's interpreter, which takes any number of lanes and holds each access to its own parameter's bytes.
+ * IR's interpreter, which takes any number of lanes and holds each access to its own parameter's bytes, and after that as machine code,
+ * where this machine has the instructions.
  */
 
 import { assembleKernel, type WasmFeatures } from '../src/codegen/wasm/index.js';
+import type { X64Level } from '../src/codegen/x64/index.js';
 import { type Layout, physicalShape, physicalSize } from '../src/graph/layout.js';
 import type { Epilogue, Lowering, TargetInfo } from '../src/graph/op.js';
 import { affine, type Float, interpret, type Kernel, KernelBuilder, type Ptr } from '../src/ir/index.js';
 import { storeLanes } from '../src/kernels/fused.js';
 import { contiguousStrides, numel, type Shape } from '../src/util/shape.js';
+import { LEVELS, Mapping, NativeKernel } from './x64-runner.js';
 
 /** What assemblers of 256 and 512 bits will ask for. */
 export const wideTargets: readonly TargetInfo[] = [
@@ -135,9 +138,13 @@ export interface RunOptions {
   /** Task ranges are handed out in pieces of this size, last piece first. */
   readonly chunk?: number;
   readonly target?: TargetInfo;
-  /** In the interpreter instead of WebAssembly: slow. */
+  /** In the interpreter instead of WebAssembly: slow. With 8 or 16 lanes as machine code too, which must give the same. */
   readonly interpreted?: boolean;
+  /** As machine code of this level, without the interpreter's checks. */
+  readonly native?: X64Level;
 }
+
+type Engine = 'wasm' | 'interpreter' | X64Level;
 
 /** Computes `l` on logical arrays. With `fused`, the result is max(0, value · 0.5 + other). @throws if a guard byte changed. */
 export function runLowering(
@@ -145,7 +152,33 @@ export function runLowering(
   inputs: readonly { data: ArrayLike<number>; shape: Shape }[],
   outShape: Shape,
   other: ArrayLike<number>,
-  { fused = false, chunk = 3, target = wasmTarget, interpreted = false }: RunOptions = {},
+  options: RunOptions = {},
+): Float32Array {
+  if (!options.interpreted) return runOn(options.native ?? 'wasm', l, inputs, outShape, other, options);
+  const result = runOn('interpreter', l, inputs, outShape, other, options);
+  const level = ({ 8: 'avx2', 16: 'avx512' } as Partial<Record<number, X64Level>>)[options.target?.lanes ?? 4];
+  if (level !== undefined && LEVELS.includes(level)) {
+    compare(runOn(level, l, inputs, outShape, other, options), result, level);
+  }
+  return result;
+}
+
+/** The interpreter rounds a · b + c in float64 first, so that sums may differ in their last bit, rarely. */
+function compare(machine: Float32Array, interpreted: Float32Array, level: X64Level): void {
+  const largest = interpreted.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+  machine.forEach((x, i) => {
+    const same = Object.is(x, interpreted[i]) || Math.abs(x - interpreted[i]) <= 2 ** -22 * largest;
+    if (!same) throw new Error(`${level} gives ${x} for element ${i}, the interpreter ${interpreted[i]}`);
+  });
+}
+
+function runOn(
+  engine: Engine,
+  l: Lowering,
+  inputs: readonly { data: ArrayLike<number>; shape: Shape }[],
+  outShape: Shape,
+  other: ArrayLike<number>,
+  { fused = false, chunk = 3, target = wasmTarget }: RunOptions,
 ): Float32Array {
   const kernel = buildKernel(l, target, fused);
   const buffers = inputs.map((input, i) => pack(input.data, input.shape, l.inputs[i]));
@@ -163,8 +196,10 @@ export function runLowering(
     bytes = Math.ceil((at + buffer.byteLength + guardBytes) / 64) * 64;
     return at;
   });
-  const memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / 65536) });
-  const heap = new Uint8Array(memory.buffer).fill(guard);
+  const native = engine === 'avx2' || engine === 'avx512';
+  const memory = new WebAssembly.Memory({ initial: native ? 0 : Math.ceil(bytes / 65536) });
+  const mapping = native ? new Mapping(bytes) : null;
+  const heap = (mapping?.bytes ?? new Uint8Array(memory.buffer)).fill(guard);
   buffers.forEach((buffer, i) => {
     heap.set(new Uint8Array(buffer.buffer), addresses[i]);
   });
@@ -172,13 +207,15 @@ export function runLowering(
   const before = l.before?.(new KernelBuilder({ lanes: target.lanes, registers: target.registers, fma: target.fma }));
   for (const one of before === undefined ? [kernel] : [before, kernel]) {
     const args = addresses.slice(0, one.params.length);
-    const features = { relaxedSimd: relaxedSimd(), threads: false };
-    const c = interpreted ? null : compileIn(one, features, memory);
+    const c = engine === 'wasm' ? compileIn(one, { relaxedSimd: relaxedSimd(), threads: false }, memory) : null;
+    const machine = native ? new NativeKernel(one, engine) : null;
     for (let end = one.tasks; end > 0; end -= chunk) {
       const begin = Math.max(0, end - chunk);
       if (c) c.run(args, begin, end);
+      else if (machine) machine.run(args, mapping!.address, begin, end);
       else interpret(one, memory.buffer, args, begin, end, bounds.slice(0, args.length));
     }
+    machine?.free();
   }
 
   addresses.forEach((address, i) => {
@@ -190,7 +227,12 @@ export function runLowering(
       throw new Error(`input ${kernel.params[i].name} was written`);
     }
   });
-  const out = new Float32Array(memory.buffer, addresses[addresses.length - 1], buffers[buffers.length - 1].length);
+  const out = new Float32Array(
+    heap.buffer,
+    addresses[addresses.length - 1],
+    buffers[buffers.length - 1].length,
+  ).slice();
+  mapping?.free();
   return unpack(out, outShape, l.output);
 }
 

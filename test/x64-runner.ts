@@ -86,10 +86,11 @@ export class NativeKernel {
     this.code.executable();
   }
 
-  /** Returns what the kernel does: 0, or 1 when it was called off. */
-  run(addresses: readonly bigint[], begin: number, end: number): number {
+  /** `args` are offsets from `heap`. Returns what the kernel does: 0, or 1 when it was called off. */
+  run(args: readonly number[], heap: bigint, begin: number, end: number): number {
     proto ??= koffi.proto('int kernel(void *, int, int)');
-    return koffi.call(this.code.address, proto, BigUint64Array.from(addresses), begin, end);
+    const addresses = BigUint64Array.from(args, (a) => heap + BigInt(a));
+    return koffi.call(this.code.address, proto, addresses, begin, end);
   }
 
   free(): void {
@@ -111,14 +112,8 @@ export function runX64(
   const at = heap.bytes.length - memory.length;
   heap.bytes.set(memory, at);
   try {
-    const base = heap.address + BigInt(at);
-    if (
-      native.run(
-        args.map((a) => base + BigInt(a)),
-        ...range,
-      ) !== 0
-    )
-      throw new Error(`${kernel.name}: called off`);
+    const failed = native.run(args, heap.address + BigInt(at), ...range) !== 0;
+    if (failed) throw new Error(`${kernel.name}: called off`);
     return heap.bytes.slice(at);
   } finally {
     heap.free();
