@@ -25,6 +25,14 @@ export function slides(c: Columns, rows: number, registers: number): boolean {
   return c.sourceStep === 1 && taps > 0 && hi - lo + 1 === taps && rows * taps + taps + 1 <= registers;
 }
 
+/** Terms of a sum, at most, for a row of results to slide: they follow one another, and of many pixels' terms too many would wait. */
+const mostTerms = 12;
+
+/** Whether a row of results slides over its source. */
+export function slidesResults(c: Columns, rows: number, registers: number): boolean {
+  return rows * c.taps.length <= mostTerms && slides(c, rows, registers);
+}
+
 /** Where the first and the last tap of a pixel read, relative to its own column. */
 function reach(c: Columns): { lo: number; hi: number } {
   const offsets = c.taps.map((t) => t.offset);

@@ -18,7 +18,7 @@ import {
   type RowWindow,
   type TileRun,
 } from './conv-shape.js';
-import { slideRow, slides } from './depthwise-slide.js';
+import { slideRow, slidesResults } from './depthwise-slide.js';
 import { unravel } from './nest.js';
 
 export interface Depthwise {
@@ -107,7 +107,7 @@ export function depthwiseKernel(k: KernelBuilder, c: Depthwise, target: TargetIn
       const levels = c.depth.trivial ? [lines] : [planes, lines];
       c.columns.forEach((columns, pass) => {
         // Of every second pixel a row would be filled in several passes, with little to slide over.
-        if (c.depth.trivial && columns.step === 1 && slides(columns, c.height.counts[0], target.registers)) {
+        if (c.depth.trivial && columns.step === 1 && slidesResults(columns, c.height.counts[0], target.registers)) {
           slide(columns, row, lines.taps);
           return;
         }

@@ -4,6 +4,7 @@
  */
 
 import { affine, type Float, type I32, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
+import { callAhead } from './ahead.js';
 import {
   combine,
   eachOf,
@@ -110,6 +111,8 @@ function collectStrides(
   const first = last.sub(most - 1);
   const pixel = last.mul(stride).sub(w.padLo[2]);
   const place = c.positions === null ? null : wide(k, row.add(pixel), width);
+  const newest = lines[lines.length - 1];
+  if (newest !== undefined) callAhead(k, newest.dy, affine(first).times(block), strides * block);
   for (let v = 0; v < block / width; v++) {
     // Neighbouring pixels share their windows.
     const windows = lines.map((line) =>

@@ -5,6 +5,7 @@
  */
 
 import { affine, type Float, type I32, type Int, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
+import { callAhead } from './ahead.js';
 import { type Planes, type PoolWindow, pixels, wide } from './pool-shape.js';
 
 /** max: the maximum (−∞ of nothing). position: its place in the plane (−1). at: what `other` holds there (0). sum: of all taps. */
@@ -59,6 +60,12 @@ export function scanRuns(k: KernelBuilder, s: Runs, rows: readonly TapRow[], don
       ? rows.map((r) => allTaps(w).map((tw) => wide(k, r.place.add(tw * w.dilation[2] - w.padLo[2]), s.planes.width)))
       : null;
   const run = (first: I32, windows: readonly (readonly number[])[]) => {
+    // Rows are left behind as fast as the stride says; a look for NaN has been everywhere already.
+    if (!choosing) {
+      const columns = windows.length * w.stride[2] * s.planes.block;
+      const from = affine(first).times(w.stride[2] * s.planes.block);
+      for (const r of rows.slice(-w.stride[1])) callAhead(k, r.x, from, columns);
+    }
     if (choosing) chooseRun(k, s, rows, places, first, windows, done);
     else foldRun(k, s, rows, first, windows, done);
   };
@@ -185,6 +192,7 @@ export function watchNaN(k: KernelBuilder, { block, width }: Planes, x: Ptr<'f32
   return (end) => {
     const sums = Array.from({ length: (each * block) / width }, () => k.var(k.f32(1, width)));
     const look = (from: I32, count: number) => {
+      callAhead(k, x, affine(from).times(block), count * block);
       for (let i = 0; i < (count * block) / width; i++) {
         const value = k.load(
           x,

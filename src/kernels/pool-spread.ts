@@ -5,6 +5,7 @@
  */
 
 import { affine, type Float, type I32, type Int, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
+import { callAhead } from './ahead.js';
 import type { Planes, PoolWindow } from './pool-shape.js';
 
 export interface Spread {
@@ -40,6 +41,8 @@ export function spreadRow(k: KernelBuilder, s: Spread, oh: I32, emit: Emit): voi
     const origin = row.add(ow.mul(kw));
     const x = s.x.at(affine(origin).times(block));
     const dy = s.dy.at(affine(windows.add(ow)).times(block));
+    for (let h = 0; h < kh; h++) callAhead(k, x, h * w.in[2] * block, kw * block);
+    callAhead(k, dy, 0, block);
     const shift = (tap: number) => Math.floor(tap / kw) * w.in[2] + (tap % kw);
     for (let v = 0; v < block / width; v++) {
       let best = k.load(x, v * width, width);
