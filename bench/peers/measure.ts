@@ -41,13 +41,12 @@ export interface SpeedResult {
 
 const sampleMs = 150;
 const warmUpMs = 1000;
-/** One contestant's time in all rounds of one row. */
+/** Who has used this much time in a row sits out its further rounds. */
 const budgetMs = 10_000;
 
-/** How many steps make a sample, and in how many rounds a contestant of this speed takes part. */
-export function turns(stepMs: number, rounds: number): { times: number; rounds: number } {
-  const times = Math.max(1, Math.min(50, Math.round(sampleMs / stepMs)));
-  return { times, rounds: Math.max(1, Math.min(rounds, Math.floor(budgetMs / (times * stepMs)))) };
+/** How many steps make a sample. */
+export function stepsPerSample(stepMs: number): number {
+  return Math.max(1, Math.min(50, Math.round(sampleMs / stepMs)));
 }
 
 /** Ratios of two contestants' samples, round by round, as far as both took part. */
@@ -67,11 +66,12 @@ interface Entrant {
   readonly contestant: Contestant;
   readonly process: PeerProcess;
   readonly params?: number;
+  /** Steps in a sample. */
   readonly times: number;
-  readonly rounds: number;
   /** The median of each round, and all steps. */
   readonly samples: number[];
   readonly steps: number[];
+  spentMs: number;
 }
 
 export async function measureSpeed({ workload }: SpeedRow, field: Field, rounds: number): Promise<SpeedResult> {
@@ -80,18 +80,19 @@ export async function measureSpeed({ workload }: SpeedRow, field: Field, rounds:
   let entrants: Entrant[] = [];
   for (const contestant of everybody(field)) {
     try {
-      entrants.push(await enter(contestant, workload, rounds));
+      entrants.push(await enter(contestant, workload));
     } catch (error) {
       leave(contestant, error);
     }
   }
   const idle = new IdleTime(entrants);
   for (let round = 0; round < rounds; round++) {
-    for (const entrant of entrants.filter((e) => round < e.rounds)) {
+    for (const entrant of entrants.filter((e) => e.spentMs < budgetMs)) {
       try {
         const ms = await idle.during(entrant, () => entrant.process.run(entrant.times));
         entrant.samples.push(quantile(ms, 0.5));
         entrant.steps.push(...ms);
+        entrant.spentMs += ms.reduce((sum, t) => sum + t, 0);
       } catch (error) {
         leave(entrant.contestant, error);
         entrants = entrants.filter((e) => e !== entrant);
@@ -130,15 +131,15 @@ function best(steps: readonly number[]): number {
 }
 
 /** Prepares the work and does it until it runs at its usual speed. */
-async function enter(contestant: Contestant, workload: Workload, rounds: number): Promise<Entrant> {
+async function enter(contestant: Contestant, workload: Workload): Promise<Entrant> {
   const process = await contestant.process();
   const { params } = await process.prepare(workload);
   const start = performance.now();
   let [stepMs] = await process.run(1);
   // What takes long compiles in its first step: one more tells how fast it is, and that is warm enough.
-  do stepMs = quantile(await process.run(turns(stepMs, rounds).times), 0.5);
+  do stepMs = quantile(await process.run(stepsPerSample(stepMs)), 0.5);
   while (performance.now() - start < warmUpMs);
-  return { contestant, process, params, ...turns(stepMs, rounds), samples: [], steps: [] };
+  return { contestant, process, params, times: stepsPerSample(stepMs), samples: [], steps: [], spentMs: 0 };
 }
 
 async function outputsOf(entrants: readonly Entrant[]): Promise<Map<Entrant, readonly number[]>> {

@@ -8,8 +8,8 @@ import {
   ratios,
   relativeDifference,
   type SpeedResult,
+  stepsPerSample,
   type Timing,
-  turns,
 } from '../../bench/peers/measure.js';
 import { Cannot, type Command, PeerProcess } from '../../bench/peers/peer.js';
 import { Lines, parseAnswer } from '../../bench/peers/protocol.js';
@@ -164,11 +164,8 @@ describe('a measurement', () => {
 });
 
 describe('arithmetic', () => {
-  it('fills a sample with short steps and spares rounds for long ones', () => {
-    expect(turns(1, 15)).toEqual({ times: 50, rounds: 15 });
-    expect(turns(40, 15)).toEqual({ times: 4, rounds: 15 });
-    expect(turns(1000, 15)).toEqual({ times: 1, rounds: 10 });
-    expect(turns(17_000, 15)).toEqual({ times: 1, rounds: 1 });
+  it('fills a sample with short steps', () => {
+    expect([0.1, 1, 40, 149, 1000, 17_000].map(stepsPerSample)).toEqual([50, 50, 4, 1, 1, 1]);
   });
 
   it('compares round by round, as far as both took part', () => {
