@@ -4,7 +4,8 @@
  *
  *   forward   a task scans the windows of some rows (`pool-scan.ts`)
  *   adjoint   a task collects, for some rows of the input, what their windows send (`pool-collect.ts`); for maxima it first scans the
- *             windows of those rows and keeps the positions of their maxima in scratch: small enough for the cache, used again and again
+ *             windows of those rows and keeps the positions of their maxima in scratch: small enough for the cache, used again and again.
+ *             The usual maxima need no positions (`pool-spread.ts`, `pool-overlap.ts`)
  */
 
 import type { Layout } from '../graph/layout.js';
@@ -12,6 +13,7 @@ import type { Epilogue, Lowering, TargetInfo } from '../graph/op.js';
 import { type Affine, affine, type I32, type Kernel, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
 import type { Shape } from '../util/shape.js';
 import { collectRow } from './pool-collect.js';
+import { carriedRows, overlapsInput, rowsBefore, sendRows } from './pool-overlap.js';
 import type { Looked } from './pool-run.js';
 import { newScan, scanRow } from './pool-scan.js';
 import {
@@ -47,6 +49,7 @@ export function poolLowerings(x: Shape, w: PoolWindow, looked: Looked, target: T
 export function poolGradLowerings(x: Shape, w: PoolWindow, to: 'all' | 'max', target: TargetInfo): Lowering[] {
   return waysOf(x, target).map((planes) => {
     if (to === 'max' && tilesInput(w)) return tiledLowering(x, w, planes, target);
+    if (to === 'max' && overlapsInput(w)) return overlapLowering(x, w, planes, target);
     const rows = w.in[0] * w.in[1];
     const rowBytes = 8 * planes.block * w.in[2];
     const cut = to === 'all' ? { least: 1, most: rows } : rowsOfPositions(w, planes);
@@ -71,6 +74,20 @@ function tiledLowering(x: Shape, w: PoolWindow, planes: Planes, target: TargetIn
     ...common('pool_grad_tiled', x, w, planes, w.in, d),
     inputs: [planes.layout, planes.layout],
     build: (k, epilogue) => tiledKernel(k, w, planes, d, epilogue),
+  };
+}
+
+/** … over windows that overlap: each sends to its own elements, and rows of sums that are not complete are kept for the next windows. */
+function overlapLowering(x: Shape, w: PoolWindow, planes: Planes, target: TargetInfo): Lowering {
+  const rowBytes = 4 * planes.block * (2 * w.in[2] * w.stride[1] + w.out[2]);
+  const least = Math.min(w.out[1], 8 * rowsBefore(w) + 1);
+  const d = deal(planes.images * planes.blocks, w.out[1], { least, most: w.out[1], rowBytes, few: true }, target);
+  const kept = carriedRows(w) * w.in[2] * planes.block;
+  return {
+    ...common('pool_grad_overlap', x, w, planes, w.in, d),
+    inputs: [planes.layout, planes.layout],
+    scratchBytes: 4 * Math.max(1, kept) * d.tasks,
+    build: (k, epilogue) => overlapKernel(k, w, planes, d, kept, epilogue),
   };
 }
 
@@ -189,6 +206,34 @@ function gradKernel(
     });
   });
   return k.finish(`pool_grad_${sentTo}_${epilogue.key}`);
+}
+
+function overlapKernel(
+  k: KernelBuilder,
+  w: PoolWindow,
+  planes: Planes,
+  d: Deal,
+  kept: number,
+  epilogue: Epilogue,
+): Kernel {
+  const dy = k.param('dy', 'f32');
+  const x = k.param('x', 'f32');
+  const scratch = k.param('carry', 'f32');
+  epilogue.params(k);
+  eachUnit(k, d, w.out[1], (task, plane, from, to) => {
+    const [image, block] = [plane.div(planes.blocks), plane.rem(planes.blocks)];
+    const windows = {
+      window: w,
+      planes,
+      dy: planeAt(dy, planes, plane, w.out),
+      x: planeAt(x, planes, plane, w.in),
+      carry: scratch.at(affine(task).times(kept)),
+    };
+    sendRows(k, windows, from, to, (pixel, lane, value) =>
+      epilogue.emit(k, value, planes.block === 1 ? [image, block, pixel] : [image, block, pixel, lane]),
+    );
+  });
+  return k.finish(`pool_grad_overlap_${epilogue.key}`);
 }
 
 function tiledKernel(k: KernelBuilder, w: PoolWindow, planes: Planes, d: Deal, epilogue: Epilogue): Kernel {
