@@ -6,8 +6,8 @@
  *
  * A tile is some columns of taps × some input channels × two vectors of output channels; its sums stay in registers while pixels stream by:
  * each pixel loads its dy once and broadcasts one x per tap and channel. Tiles of one (o block, i block, row of taps) belong to one task,
- * which walks images and rows in pieces that fit the first-level cache and keeps partial sums in scratch between pieces. Pieces depend
- * on the shapes alone, so the order of every sum is the same for any number of threads.
+ * which walks images and rows in pieces that fit the first-level cache and keeps partial sums in scratch between pieces. Where there are few
+ * such tasks the pixels are cut into parts as well, whose sums a second kernel adds. Pieces and parts depend on the shapes alone, so the order of every sum is the same for any number of threads.
  */
 
 import type { Epilogue, TargetInfo } from '../graph/op.js';
@@ -28,8 +28,11 @@ export interface WeightGrad {
 /** Bytes of dy and x that one piece may touch: most of a first-level cache. */
 const pieceBytes = 40 * 1024;
 
-/** Tasks that keep sixteen threads busy. Not the number of threads itself, for sums must not depend on it. */
-const enoughTasks = 48;
+/** Tasks that keep several threads busy. Not the number of threads itself, for sums must not depend on it. */
+const enoughTasks = 32;
+
+/** Bytes that the sums of all parts may take. */
+const partBytes = 4 * 1024 * 1024;
 
 /** How the result's blocks are dealt out, and the pixels walked. */
 interface Plan {
@@ -42,6 +45,8 @@ interface Plan {
   readonly sourcesEach: number;
   /** Rows of taps done by tasks of their own: 1 where a task does them all. */
   readonly tapTasks: number;
+  /** Parts of the pixels done by tasks of their own, each into sums of its own, which a second kernel adds. */
+  readonly parts: number;
   /** Images and rows (planes, where there are several) of a piece: whole images while several fit, else rows of one. */
   readonly images: number;
   readonly rows: number;
@@ -49,78 +54,109 @@ interface Plan {
   readonly pieces: number;
 }
 
-function plan(c: WeightGrad, { block: b, lanes }: TargetInfo): Plan {
+type Deal = Pick<Plan, 'tilesEach' | 'sourcesEach' | 'tapTasks' | 'parts'>;
+
+function plan(c: WeightGrad, target: TargetInfo): Plan {
+  const { block: b, lanes } = target;
   const s = c.sizes;
   const blocks = Math.ceil(s.filters / b);
   const single = b > lanes || c.diagonal || (s.groups > 1 && (s.filters / s.groups / b) % 2 === 1);
   const blocksPerTile = single ? 1 : Math.min(2, blocks);
   const blockTiles = Math.ceil(blocks / blocksPerTile);
   const sourceBlocks = c.plainSource || c.diagonal ? 1 : Math.ceil(s.channels / s.groups / b);
-  const tapRows = s.depth.kernel * s.height.kernel;
-  const tapTasks = blockTiles * sourceBlocks >= enoughTasks ? 1 : tapRows;
-  let [tilesEach, sourcesEach] = [1, 1];
-  const tasks = (tiles: number, sources: number) => Math.ceil(blockTiles / tiles) * Math.ceil(sourceBlocks / sources);
-  while (!c.diagonal && tilesEach < 4 && blockTiles > tilesEach && tasks(2 * tilesEach, sourcesEach) >= enoughTasks)
-    tilesEach *= 2;
-  if (s.groups > 1 && (s.filters / s.groups / b / blocksPerTile) % tilesEach !== 0) tilesEach = 1;
-  while (sourceBlocks > sourcesEach && tasks(tilesEach, 2 * sourcesEach) >= enoughTasks) sourcesEach *= 2;
 
   const rows = s.depth.output > 1 ? s.depth.output : s.height.output;
   const sources = c.plainSource ? s.channels : b;
-  const imageBytes = 4 * (outputPixels(s) * b * blocksPerTile * tilesEach + inputPixels(s) * sources);
-  const fits = imageBytes <= pieceBytes;
-  const images = fits ? Math.floor(pieceBytes / imageBytes) : 1;
-  const most = fits ? rows : Math.max(1, Math.floor((rows * pieceBytes) / imageBytes));
-  const each = Math.ceil(rows / Math.ceil(rows / most));
-  const rowPieces = Math.ceil(rows / each);
-  const pieces = Math.ceil(s.images / images) * rowPieces;
-  return {
-    blocksPerTile,
-    blockTiles,
-    sourceBlocks,
-    tilesEach,
-    sourcesEach,
-    tapTasks,
-    images,
-    rows: each,
-    rowPieces,
-    pieces,
+  const cutPixels = (tilesEach: number) => {
+    const imageBytes = 4 * (outputPixels(s) * b * blocksPerTile * tilesEach + inputPixels(s) * sources);
+    const fits = imageBytes <= pieceBytes;
+    const images = fits ? Math.floor(pieceBytes / imageBytes) : 1;
+    const most = fits ? rows : Math.max(1, Math.floor((rows * pieceBytes) / imageBytes));
+    const each = Math.ceil(rows / Math.ceil(rows / most));
+    const rowPieces = Math.ceil(rows / each);
+    return { images, rows: each, rowPieces, pieces: Math.ceil(s.images / images) * rowPieces };
   };
+
+  const resultBytes = 4 * blocks * b * tapCount(s) * (s.channels / s.groups);
+  const dyBytes = 4 * s.images * outputPixels(s) * blocks * b;
+  const xBytes = 4 * s.images * inputPixels(s) * s.channels;
+  const tilesPerGroup = s.groups > 1 ? s.filters / s.groups / b / blocksPerTile : blockTiles;
+  const deals: Deal[] = [];
+  for (let tilesEach = 1; tilesEach <= (c.diagonal ? 1 : Math.min(4, tilesPerGroup)); tilesEach *= 2) {
+    if (s.groups > 1 && !c.diagonal && tilesPerGroup % tilesEach !== 0) continue;
+    const most = Math.max(1, Math.min(16, cutPixels(tilesEach).pieces, Math.floor(partBytes / resultBytes)));
+    for (let sourcesEach = 1; sourcesEach < 2 * sourceBlocks; sourcesEach *= 2) {
+      for (const tapTasks of new Set([1, s.depth.kernel * s.height.kernel])) {
+        const tasks = Math.ceil(blockTiles / tilesEach) * Math.ceil(sourceBlocks / sourcesEach) * tapTasks;
+        deals.push({ tilesEach, sourcesEach, tapTasks, parts: Math.min(most, Math.ceil(enoughTasks / tasks)) });
+      }
+    }
+  }
+  const tasksOf = (d: Deal) =>
+    Math.ceil(blockTiles / d.tilesEach) * Math.ceil(sourceBlocks / d.sourcesEach) * d.tapTasks * d.parts;
+  // What has to come from memory: dy for each group of source blocks, x for each group of tiles, the sums of a part twice.
+  const cost = (d: Deal) => {
+    const traffic =
+      dyBytes * Math.ceil(sourceBlocks / d.sourcesEach) * d.tapTasks +
+      xBytes * Math.ceil(tilesPerGroup / d.tilesEach) * d.tapTasks +
+      (d.parts > 1 ? 2 * d.parts * resultBytes : 0);
+    return traffic * Math.max(1, enoughTasks / tasksOf(d));
+  };
+  const best = deals.reduce((least, d) => (cost(d) < cost(least) ? d : least));
+  return { blocksPerTile, blockTiles, sourceBlocks, ...best, ...cutPixels(best.tilesEach) };
 }
 
-/** Scratch for partial sums: as large as the result, or none when one piece holds everything. */
+const resultElems = (s: ConvSizes, b: number): number =>
+  Math.ceil(s.filters / b) * b * tapCount(s) * (s.channels / s.groups);
+
+/** Scratch for partial sums: as large as the result for each part, or none when one piece holds everything. */
 export function weightGradScratch(c: WeightGrad, target: TargetInfo): number {
-  const { sizes: s } = c;
-  const b = target.block;
-  if (plan(c, target).pieces === 1) return 0;
-  return 4 * Math.ceil(s.filters / b) * b * tapCount(s) * (s.channels / s.groups);
+  const { pieces, parts } = plan(c, target);
+  return pieces === 1 ? 0 : 4 * parts * resultElems(c.sizes, target.block);
 }
 
-export function weightGradKernel(k: KernelBuilder, c: WeightGrad, target: TargetInfo, epilogue: Epilogue): Kernel {
+/** Into how many parts the pixels are cut: if several, the kernel without an epilogue comes first, then `weightGradSum`. */
+export const weightGradParts = (c: WeightGrad, target: TargetInfo): number => plan(c, target).parts;
+
+/** Without an epilogue the sums of each part stay in scratch. */
+export function weightGradKernel(
+  k: KernelBuilder,
+  c: WeightGrad,
+  target: TargetInfo,
+  epilogue: Epilogue | null,
+): Kernel {
   const { sizes: s } = c;
   const b = target.block;
   const cut = plan(c, target);
   const dy = k.param('dy', 'f32');
   const x = k.param('x', 'f32');
   const scratch = cut.pieces > 1 ? k.param('scratch', 'f32') : null;
-  epilogue.params(k);
+  epilogue?.params(k);
 
   const resultBlocks = Math.ceil(s.filters / b);
   const blocksPerGroup = c.diagonal ? resultBlocks : Math.ceil(s.filters / s.groups / b);
   const rest = resultBlocks % cut.blocksPerTile;
   const tapRows = s.depth.kernel * s.height.kernel;
-  const axes = [Math.ceil(cut.blockTiles / cut.tilesEach), Math.ceil(cut.sourceBlocks / cut.sourcesEach), cut.tapTasks];
+  const axes = [
+    cut.parts,
+    Math.ceil(cut.blockTiles / cut.tilesEach),
+    Math.ceil(cut.sourceBlocks / cut.sourcesEach),
+    cut.tapTasks,
+  ];
 
-  k.tasks(axes[0] * axes[1] * axes[2], (task) => {
-    const [tiles, sources, tapTask] = unravel(k, task, axes);
-    k.loop(cut.pieces, (number) =>
+  k.tasks(axes[0] * axes[1] * axes[2] * axes[3], (task) => {
+    const [part, tiles, sources, tapTask] = unravel(k, task, axes);
+    const bound = (n: I32) => n.mul(cut.pieces).div(cut.parts);
+    const [from, to] = [bound(part), bound(part.add(1))];
+    const sums = scratch?.at(affine(part).times(resultElems(s, b))) ?? null;
+    k.loop({ from, to }, (number) =>
       k.loop(span(k, sources, cut.sourcesEach, cut.sourceBlocks), (sourceBlock) =>
         k.loop(span(k, tiles, cut.tilesEach, cut.blockTiles), (tile) => {
           const block = tile.mul(cut.blocksPerTile);
           const work = (blocks: number) => {
             const rowOfTaps = (tapRow: I32) => {
-              const piece = { block, blocks, blocksPerGroup, sourceBlock, tapRow, number };
-              sumPiece(k, c, target, { dy, x, scratch }, epilogue, cut, piece);
+              const piece = { block, blocks, blocksPerGroup, sourceBlock, tapRow, number, first: number.eq(from) };
+              sumPiece(k, c, target, { dy, x, scratch: sums }, epilogue, cut, piece);
             };
             if (cut.tapTasks > 1) rowOfTaps(tapTask);
             else k.loop(tapRows, rowOfTaps);
@@ -132,7 +168,31 @@ export function weightGradKernel(k: KernelBuilder, c: WeightGrad, target: Target
       ),
     );
   });
-  return k.finish(`${c.name}_${epilogue.key}`);
+  return k.finish(epilogue === null ? `${c.name}_parts` : `${c.name}_${epilogue.key}`);
+}
+
+/** Adds the parts, in their order. */
+export function weightGradSum(k: KernelBuilder, c: WeightGrad, target: TargetInfo, epilogue: Epilogue): Kernel {
+  const { sizes: s } = c;
+  const b = target.block;
+  const { parts } = plan(c, target);
+  k.param('dy', 'f32');
+  k.param('x', 'f32');
+  const scratch = k.param('scratch', 'f32');
+  epilogue.params(k);
+  const [blocks, channels, taps] = [Math.ceil(s.filters / b), s.channels / s.groups, tapCount(s)];
+  k.tasks(blocks * channels, (task) => {
+    const [block, channel] = unravel(k, task, [blocks, channels]);
+    k.loop(taps, (tap) => {
+      const row = scratch.at(affine(task).times(taps).plus(tap).times(b));
+      for (let v = 0; v < b; v += k.lanes) {
+        let sum = k.load(row, v);
+        for (let part = 1; part < parts; part++) sum = sum.add(k.load(row, part * resultElems(s, b) + v));
+        epilogue.emit(k, sum, [block, channel, tap, v]);
+      }
+    });
+  });
+  return k.finish(`${c.name}_sum_${epilogue.key}`);
 }
 
 interface Pointers {
@@ -148,6 +208,8 @@ interface Piece {
   readonly sourceBlock: I32;
   readonly tapRow: I32;
   readonly number: I32;
+  /** No piece of this part has come before. */
+  readonly first: I32;
 }
 
 /** The task's tiles, over the images and rows of one piece. */
@@ -156,7 +218,7 @@ function sumPiece(
   c: WeightGrad,
   target: TargetInfo,
   p: Pointers,
-  epilogue: Epilogue,
+  epilogue: Epilogue | null,
   cut: Plan,
   piece: Piece,
 ): void {
@@ -204,6 +266,7 @@ function sumPiece(
     pixelStride,
     channelStride: c.diagonal && summed < k.lanes ? summed : channelStride,
     outPlane,
+    inPlane,
     vectorSource,
   };
   // Where several groups share a vector, a tile's "channels" are those of the groups at one place; each counts in its own lanes.
@@ -246,28 +309,19 @@ function sumPiece(
         tile.taps.forEach((tap, t) => {
           const weightTap = affine(piece.tapRow.mul(s.width.kernel)).plus(tap);
           tile.vectors.forEach((v, n) => {
-            const at = v * k.lanes;
-            const block = affine(piece.block).plus(Math.floor(at / b));
-            const coords = [block, channel, weightTap, at % b];
+            const lane = (v * k.lanes) % b;
+            const block = affine(piece.block).plus(Math.floor((v * k.lanes) / b));
+            const coords = [block, channel, weightTap, lane];
             const sum = sharing > 1 ? merged(t, n) : total(t, i, n);
-            if (p.scratch === null) epilogue.emit(k, sum, coords);
-            else
-              addPart(
-                k,
-                p.scratch.at(
-                  block
-                    .times(summed)
-                    .plus(channel)
-                    .times(tapCount(s))
-                    .plus(weightTap)
-                    .times(b)
-                    .plus(at % b),
-                ),
-                sum,
-                piece.number,
-                cut.pieces,
-                (sum) => epilogue.emit(k, sum, coords),
-              );
+            if (p.scratch === null) {
+              epilogue!.emit(k, sum, coords);
+              return;
+            }
+            const at = p.scratch.at(
+              block.times(summed).plus(channel).times(tapCount(s)).plus(weightTap).times(b).plus(lane),
+            );
+            const last = epilogue === null ? null : piece.number.eq(cut.pieces - 1);
+            addPart(k, at, sum, piece.first, last, (total) => epilogue!.emit(k, total, coords));
           });
         });
       // Channels past the last are summed with the rest of their tile, and dropped here.
@@ -301,22 +355,20 @@ function sumPiece(
   }
 }
 
-/** Adds a piece's sum to what earlier pieces left in scratch; the last one passes it on. */
+/** Adds a piece's sum to what earlier pieces left in scratch; the last one, if this kernel has it, passes it on. */
 function addPart(
   k: KernelBuilder,
   at: Ptr<'f32'>,
   part: VF,
-  piece: I32,
-  pieces: number,
+  first: I32,
+  last: I32 | null,
   done: (sum: VF) => void,
 ): void {
   const sum = k.var(part);
-  k.if(piece.gt(0), () => sum.addTo(k.load(at)));
-  k.if(
-    piece.eq(pieces - 1),
-    () => done(sum.value),
-    () => k.store(at, 0, sum.value),
-  );
+  k.if(first.not(), () => sum.addTo(k.load(at)));
+  const keep = () => k.store(at, 0, sum.value);
+  if (last === null) keep();
+  else k.if(last, () => done(sum.value), keep);
 }
 
 interface Range {

@@ -79,6 +79,7 @@ export interface RowFacts {
   readonly pixelStride: number;
   readonly channelStride: number;
   readonly outPlane: number;
+  readonly inPlane: number;
   /** Where in its block the channels of x start that belong to a vector of dy. */
   vectorSource(v: number): number;
 }
@@ -165,8 +166,27 @@ export function addRow(
     for (let g = 0; g < turn; g++) {
       group(dy, x, [from + g * size, from + (g + 1) * size], [from, from * stride + leftmost], () => all);
     }
+    if (f.target.lanes >= 8) callNext(k, dy, x, tile, f, turn * size);
     dy.advance(turn * size * b);
     x.advance(turn * size * stride * f.pixelStride);
   });
   written(to, output);
+}
+
+/** Calls for what the next tile and the next source block read at these pixels: they come from memory while this tile multiplies. */
+function callNext(
+  k: KernelBuilder,
+  dy: Ptr<'f32'>,
+  x: Ptr<'f32'>,
+  tile: WeightTile,
+  { width, target, outPlane, inPlane, channelStride }: RowFacts,
+  pixels: number,
+): void {
+  const b = target.block;
+  for (let j = 0; j < pixels; j++) {
+    if (channelStride === 1) k.prefetch(x, inPlane * b + j * width.stride * b, 1);
+    for (let v = 0; v < tile.vectors.length; v++) {
+      k.prefetch(dy, (tile.vectors.length + v) * target.lanes * outPlane + j * b, 1);
+    }
+  }
 }

@@ -31,7 +31,7 @@ import {
   sizesKey,
   tapCount,
 } from './conv-shape.js';
-import { weightGradKernel, weightGradScratch } from './conv-weight-grad.js';
+import { weightGradKernel, weightGradParts, weightGradScratch, weightGradSum } from './conv-weight-grad.js';
 import { type Depthwise, depthwiseKernel } from './depthwise.js';
 import {
   depthwiseWeightKernel,
@@ -196,10 +196,11 @@ export function convWeightGradLowerings(
       diagonal: kind === 'diagonal',
     };
     const inputs = [activations, plainSource ? plain : activations];
-    return {
-      ...lowering(c.name, inputs, weights, coords, (k, e) => weightGradKernel(k, c, target, e)),
-      scratchBytes: weightGradScratch(c, target),
-    };
+    const scratchBytes = weightGradScratch(c, target);
+    const build = weightGradParts(c, target) === 1 ? weightGradKernel : weightGradSum;
+    const way = lowering(c.name, inputs, weights, coords, (k, e) => build(k, c, target, e));
+    if (build === weightGradKernel) return { ...way, scratchBytes };
+    return { ...way, scratchBytes, before: (k) => weightGradKernel(k, c, target, null) };
   };
   return sizes.groups === 1 && sizes.channels <= pictureChannels ? [way(true), way(false)] : [way(false)];
 }
