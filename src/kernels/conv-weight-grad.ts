@@ -31,8 +31,9 @@ const pieceBytes = 40 * 1024;
 /** Tasks that keep several threads busy. Not the number of threads itself, for sums must not depend on it. */
 const enoughTasks = 32;
 
-/** Bytes that the sums of all parts may take. */
+/** Bytes that the sums of all parts may take, and multiply–adds that make a part worth its while. */
 const partBytes = 4 * 1024 * 1024;
+const partMacs = 1_000_000;
 
 /** How the result's blocks are dealt out, and the pixels walked. */
 interface Plan {
@@ -77,6 +78,7 @@ function plan(c: WeightGrad, target: TargetInfo): Plan {
     return { images, rows: each, rowPieces, pieces: Math.ceil(s.images / images) * rowPieces };
   };
 
+  const macs = s.images * outputPixels(s) * s.filters * tapCount(s) * (s.channels / s.groups);
   const resultBytes = 4 * blocks * b * tapCount(s) * (s.channels / s.groups);
   const dyBytes = 4 * s.images * outputPixels(s) * blocks * b;
   const xBytes = 4 * s.images * inputPixels(s) * s.channels;
@@ -84,11 +86,16 @@ function plan(c: WeightGrad, target: TargetInfo): Plan {
   const deals: Deal[] = [];
   for (let tilesEach = 1; tilesEach <= (c.diagonal ? 1 : Math.min(4, tilesPerGroup)); tilesEach *= 2) {
     if (s.groups > 1 && !c.diagonal && tilesPerGroup % tilesEach !== 0) continue;
-    const most = Math.max(1, Math.min(16, cutPixels(tilesEach).pieces, Math.floor(partBytes / resultBytes)));
+    const most = Math.min(16, cutPixels(tilesEach).pieces, Math.floor(partBytes / resultBytes), macs / partMacs);
     for (let sourcesEach = 1; sourcesEach < 2 * sourceBlocks; sourcesEach *= 2) {
       for (const tapTasks of new Set([1, s.depth.kernel * s.height.kernel])) {
         const tasks = Math.ceil(blockTiles / tilesEach) * Math.ceil(sourceBlocks / sourcesEach) * tapTasks;
-        deals.push({ tilesEach, sourcesEach, tapTasks, parts: Math.min(most, Math.ceil(enoughTasks / tasks)) });
+        deals.push({
+          tilesEach,
+          sourcesEach,
+          tapTasks,
+          parts: Math.max(1, Math.min(Math.floor(most), Math.ceil(enoughTasks / tasks))),
+        });
       }
     }
   }
