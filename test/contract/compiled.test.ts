@@ -12,7 +12,7 @@ import * as ops from '../../src/ops/index.js';
 import { ReferenceTarget } from '../../src/ops/reference/index.js';
 import type { DType, TypedArray } from '../../src/util/dtype.js';
 import { numel, type Shape } from '../../src/util/shape.js';
-import { runCompiled } from '../run-compiled.js';
+import { runCompiled, targetsHere } from '../run-compiled.js';
 
 /** Numbers that depend on nothing but their position and a case's number. */
 function source(serial: number) {
@@ -259,13 +259,13 @@ const cases: Case[] = [
   ],
 ];
 
-describe('compiled graphs agree with the reference', () => {
+describe.each(targetsHere)('compiled for $name, graphs agree with the reference', (target) => {
   for (const [serial, [title, build]] of cases.entries()) {
     it(title, () => {
       const made = build(source(serial));
       const { roots, assigns } = Array.isArray(made) ? { roots: made, assigns: [] } : made;
       const wanted = new ReferenceTarget().evaluateAll([...roots, ...assigns.map((a) => a.value)]);
-      const ran = runCompiled(roots, assigns);
+      const ran = runCompiled(roots, assigns, { target });
       [...ran.results, ...ran.assigned].forEach((got, i) => {
         expectClose(got, wanted[i].data, `${title}, value ${i} of shape [${wanted[i].shape}]`);
       });

@@ -1,5 +1,5 @@
 /**
- * Random graphs, compiled and run in the sandbox, against the reference: equal to the bit. A failure prints the seed, the path to the shrunk
+ * Random graphs, compiled for each target and run, against the reference: equal to the bit. A failure prints the seed, the path to the shrunk
  * case and its graph; FUZZ_SEED and FUZZ_PATH run it again, FUZZ_SECONDS gives it longer.
  */
 
@@ -10,7 +10,7 @@ import { leafStorage } from '../../src/graph/stale.js';
 import { topological } from '../../src/graph/traverse.js';
 import { ReferenceTarget } from '../../src/ops/reference/index.js';
 import type { TypedArray } from '../../src/util/dtype.js';
-import { runCompiled } from '../run-compiled.js';
+import { runCompiled, targetsHere } from '../run-compiled.js';
 import { buildGraph, type RandomGraph, type Recipe } from './random-graph.js';
 
 const seconds = Number(process.env.FUZZ_SECONDS ?? 15);
@@ -19,18 +19,25 @@ const path = process.env.FUZZ_PATH;
 
 const choice = fc.nat({ max: 65535 });
 
-const recipes = (most: number, sizes: readonly number[], special: boolean): fc.Arbitrary<Recipe> =>
-  fc.record({
-    sizes: fc.constant(sizes),
-    seed: fc.nat({ max: 2 ** 30 }),
-    special: fc.constant(special),
-    moves: fc.array(fc.array(choice, { minLength: 8, maxLength: 8 }), { minLength: 1, maxLength: most, size: 'max' }),
-    roots: fc.array(fc.nat({ max: 40 }), { minLength: 1, maxLength: 4 }),
-    assigns: fc.array(fc.tuple(choice, choice), { maxLength: 4 }),
-    layouts: fc.array(fc.nat({ max: 12 }), { minLength: 1, maxLength: 3 }),
-  });
+/** A graph, and the target it is compiled for. */
+type Case = Recipe & { readonly on: number };
 
-function agrees(recipe: Recipe): void {
+const recipes = (most: number, sizes: readonly number[], special: boolean): fc.Arbitrary<Case> =>
+  fc
+    .record({
+      on: fc.nat({ max: targetsHere.length - 1 }),
+      sizes: fc.constant(sizes),
+      seed: fc.nat({ max: 2 ** 30 }),
+      special: fc.constant(special),
+      moves: fc.array(fc.array(choice, { minLength: 8, maxLength: 8 }), { minLength: 1, maxLength: most, size: 'max' }),
+      roots: fc.array(fc.nat({ max: 40 }), { minLength: 1, maxLength: 4 }),
+      assigns: fc.array(fc.tuple(choice, choice), { maxLength: 4 }),
+      layouts: fc.array(fc.nat({ max: 12 }), { minLength: 1, maxLength: 3 }),
+    })
+    .map((recipe) => ({ ...recipe, block: targetsHere[recipe.on].block }));
+
+function agrees(recipe: Case): void {
+  const target = targetsHere[recipe.on];
   const graph = buildGraph(recipe);
   const roots = graph.roots.filter((r) => leafStorage(r) === null);
   const all = topological([...roots, ...graph.assigns.map((a) => a.value)]);
@@ -41,13 +48,13 @@ function agrees(recipe: Recipe): void {
     data: values.get(n)!,
   }));
   try {
-    const ran = runCompiled(roots, graph.assigns, { resident: graph.resident });
+    const ran = runCompiled(roots, graph.assigns, { target, resident: graph.resident });
     [...ran.results, ...ran.assigned].forEach((got, i) => {
       const name = i < roots.length ? `root ${i}` : `assigned value ${i - roots.length}`;
       same(got, wanted[i].data, `${name} of shape [${wanted[i].shape}]`);
     });
   } catch (error) {
-    throw new Error(`${(error as Error).message}\n${describe(graph)}`, { cause: error });
+    throw new Error(`${target.name}: ${(error as Error).message}\n${describe(graph)}`, { cause: error });
   }
 }
 
@@ -72,7 +79,7 @@ function describe({ roots, assigns, resident }: RandomGraph): string {
   return `${print([...roots, ...assigns.map((a) => a.value)])}\nassigned: the last ${assigns.length}\n${where.join('\n')}`;
 }
 
-function fuzz(name: string, share: number, arbitrary: fc.Arbitrary<Recipe>): void {
+function fuzz(name: string, share: number, arbitrary: fc.Arbitrary<Case>): void {
   const limit = { interruptAfterTimeLimit: seconds * share * 1000, markInterruptAsFailure: false, numRuns: 1e6 };
   test(name, { timeout: (seconds + 120) * 1000 }, () => {
     fc.assert(fc.property(arbitrary, agrees), { ...limit, seed, path });

@@ -29,6 +29,8 @@ export interface Recipe {
   /** Picks of roots, and of (storage, value) pairs to assign. */
   readonly roots: readonly number[];
   readonly assigns: readonly (readonly [number, number])[];
+  /** Channels per block on the target it is for. */
+  readonly block: number;
   /** How persistent storages lie already: 0 on the host, else a layout. */
   readonly layouts: readonly number[];
 }
@@ -95,7 +97,9 @@ class Machine {
     const computed = pool.map((e) => e.node).filter((n) => n.op !== ops.bufferOp);
     const roots =
       computed.length === 0 ? [] : recipe.roots.map((r) => computed[computed.length - 1 - (r % computed.length)]);
-    const resident = new Map(storages.map((s, i) => [s, layoutOf(s.shape, recipe.layouts[i % recipe.layouts.length])]));
+    const resident = new Map(
+      storages.map((s, i) => [s, layoutOf(s.shape, recipe.layouts[i % recipe.layouts.length], recipe.block)]),
+    );
     return { roots: [...new Set(roots)], assigns, derived: this.derived, resident: (s) => resident.get(s) ?? null };
   }
 
@@ -555,11 +559,11 @@ const moves: readonly Kind[] = [
   mesh,
 ];
 
-/** Plain, or an order of axes with perhaps one in blocks of 8. */
-function layoutOf(shape: Shape, pick: number): Layout | null {
+/** Plain, or an order of axes with perhaps one in blocks. */
+function layoutOf(shape: Shape, pick: number, block: number): Layout | null {
   if (pick === 0 || shape.length < 2) return pick % 2 === 0 ? null : plain;
   if (pick % 4 === 1) return plain;
   const order = shape.map((_, i) => i);
   if (pick % 4 === 2) order.push(order.shift()!);
-  return canonical(shape, blocked(order, pick % 3 === 0 ? -1 : pick % shape.length, pick % 3 === 0 ? 1 : 8));
+  return canonical(shape, blocked(order, pick % 3 === 0 ? -1 : pick % shape.length, pick % 3 === 0 ? 1 : block));
 }
