@@ -1,12 +1,13 @@
 /**
  * Matrix product by register tiles with vectors along N: for each k one row of b meets one broadcast of a per row of the tile.
+ * K is walked in blocks; a task takes a group of panels, and for each block of K all its row tiles pass over them.
  *
- *   a        [M, K] in place or, where its rows compete for the cache, a tile at a time copied into scratch with rows a line further apart;
- *            [K, M] in place or, where its lines are many, a few tiles at a time copied into scratch as [tiles][K][mr]
- *   b        [K, N] in place when it is small or few rows use it; else each task packs its columns into scratch as panels
- *            [panels][K][nr], nr = nv · lanes, the last one padded with zeros to whole vectors
- *   y        [M, N], handed to the epilogue; a task makes a block of whole panels × whole row tiles, rows outermost, so that what
- *            it writes runs along rows
+ *   a        [M, K] or [K, M]: in place, or a tile and block at a time copied into scratch, with rows a line further apart ([M, K], where they
+ *            would compete for the cache) or as [block][lanes] (a transposed one, of whose lines a tile uses but a part)
+ *   b        [K, N] in place when it is small or few rows use it; else packed, group by group and block by block, as panels
+ *            [panels][block][nr], nr = nv · lanes, the last one padded with zeros to whole vectors
+ *   y        [M, N], handed to the epilogue; rows outermost, so that what a task writes runs along rows. Between two blocks of K the sums
+ *            of a group wait in scratch
  */
 
 import type { Epilogue, TargetInfo } from '../graph/op.js';
@@ -20,7 +21,7 @@ import {
   type KernelBuilder,
   type Ptr,
 } from '../ir/index.js';
-import { coverEvenly, type GemmSizes, operands, share } from './gemm-shape.js';
+import { coverEvenly, type GemmSizes, operands, share, type Tiles } from './gemm-shape.js';
 import { unravel } from './nest.js';
 
 export interface PanelPlan {
@@ -28,64 +29,98 @@ export interface PanelPlan {
   /** Rows of a tile, and vectors of its width. */
   readonly mr: number;
   readonly nv: number;
-  readonly packed: boolean;
-  /** Row tiles whose rows of a are packed together, or 0. */
-  readonly groupTiles: number;
+  /** Elements of K in a block, a multiple of four vectors unless there is but one, and how many blocks. */
+  readonly depth: number;
+  readonly blocks: number;
+  readonly packsB: boolean;
+  readonly copiesA: boolean;
+  /** Panels whose b is near at a time. */
+  readonly groupPanels: number;
   /** Panels and row tiles per task; how many tasks that makes along each axis. */
   readonly panelsEach: number;
   readonly columnTasks: number;
   readonly rowTilesEach: number;
   readonly rowTasks: number;
-  /** Floats of one task's packed b, and of all it packs. */
-  readonly blockFloats: number;
+  /** Floats of one task's scratch: b, a, sums. */
+  readonly floatsB: number;
+  readonly floatsA: number;
   readonly taskFloats: number;
   readonly scratchBytes: number;
 }
 
 export function planPanel(g: GemmSizes, target: TargetInfo): PanelPlan {
   const { lanes } = target;
-  // Bytes of packed b a task works on at a time: its share of a second-level cache, which is larger where registers are.
-  const blockBytes = (lanes === 16 ? 512 : 256) * 1024;
   const [mr, nv] = tile(g, target);
+  const wide = target.registers > 16;
   const nr = nv * lanes;
   const panels = Math.max(1, Math.ceil(g.n / nr));
   const rowTiles = Math.max(1, Math.ceil(g.m / mr));
-  const packed = g.transB || g.n < lanes || (g.m > 2 * mr && g.n * g.k * 4 > blockBytes / 8);
+  const blocks = lanes === 4 ? 1 : Math.max(1, Math.ceil(g.k / blockDepth));
+  const depth = blocks === 1 ? g.k : 4 * lanes * Math.ceil(g.k / blocks / (4 * lanes));
+  // Rows of b within a page of each other can be read where they lie, until there are many to use what is packed.
+  const near = wide && g.m <= 128 && g.n * 4 <= 2048;
+  const packsB = g.transB || g.n < lanes || (rowTiles > 2 && !near && g.n * g.k * 4 > 32 * 1024);
+  // What is read again and again should stay in the second-level cache, which is larger where registers are.
+  const cached = Math.max(1, Math.floor(((wide ? 512 : 256) * 1024) / (4 * Math.max(1, depth) * nr)));
 
-  // About 200 000 multiply–adds pay for handing out a task; eight tasks a thread even out.
+  // About 200 000 multiply–adds pay for handing out a task; some tasks a thread even out.
   const worth = Math.max(1, (g.batch * g.m * g.n * g.k) / 200_000);
-  const wanted = Math.min(worth, target.threads * 8) / Math.max(1, g.batch);
-  const cached = Math.max(1, Math.floor(blockBytes / (4 * Math.max(1, g.k) * nr)));
-  // Narrow blocks read a again and again: split rows rather than go below sixteen panels, where there are enough of both.
-  const least = (rowTiles / 8) * (panels / 16) >= wanted ? 16 : 4;
-  const narrow = Math.max(Math.ceil(panels / wanted), Math.min(least, panels));
-  const panelsEach = evenly(panels, Math.min(cached, narrow));
-  const columnTasks = Math.ceil(panels / panelsEach);
-  const splits = Math.max(1, Math.round(wanted / columnTasks));
-  // Each of the row tasks packs the same columns: eight tiles make that cheap.
-  const rowTilesEach = evenly(rowTiles, Math.max(Math.ceil(rowTiles / splits), packed ? Math.min(8, rowTiles) : 1));
-  const rowTasks = Math.ceil(rowTiles / rowTilesEach);
-  // A tile of six rows uses a third of each line of a transposed a; with many lines, they are gone when the next tile wants its third.
-  // Rows that lie half a page or a whole one apart compete for few places of the first-level cache.
-  const scattered = g.transA && g.k >= 256 && panelsEach >= 4;
-  const collides = !g.transA && mr > 8 && (g.k * 4) % 2048 === 0 && panelsEach >= 2;
-  const groupTiles = scattered ? Math.max(1, Math.min(4, Math.floor(blockBytes / (4 * mr * g.k)))) : collides ? 1 : 0;
-  const blockFloats = packed ? panelsEach * nr * g.k : 0;
-  const taskFloats = blockFloats + Math.ceil((groupTiles * mr * (g.k + apart(g))) / 16) * 16;
+  const wanted = Math.min(worth, target.threads * (wide ? 4 : 8)) / Math.max(1, g.batch);
+  const { columnTasks, rowTasks } = cut(g, packsB, panels, rowTiles, wanted);
+  const panelsEach = Math.ceil(panels / columnTasks);
+  const rowTilesEach = Math.ceil(rowTiles / rowTasks);
+  const groupPanels = evenly(panelsEach, cached);
+  // Rows half a page or a whole one apart compete for few places of the first-level cache.
+  const competes = g.transA ? g.k >= 64 : mr > 8 && (g.k * 4) % 2048 === 0;
+  const copiesA = competes && groupPanels >= 4;
+  const floatsB = packsB ? groupPanels * nr * depth : 0;
+  const floatsA = copiesA ? (g.transA ? depth * Math.max(mr, lanes) : mr * (depth + apart)) : 0;
+  // The last task may have a tile more: what is left of rows is spread over smaller ones.
+  const floatsC = blocks > 1 ? (rowTilesEach + 2) * groupPanels * mr * nr : 0;
+  const taskFloats = Math.ceil((floatsB + floatsA + floatsC) / 16) * 16;
+  const marks = `${packsB ? 'p' : ''}${copiesA ? 'a' : ''}${blocks > 1 ? `k${depth}` : ''}`;
   return {
-    key: `panel${mr}x${nr}${packed ? 'p' : ''}${groupTiles > 0 ? 'a' : ''}_${panelsEach}x${rowTilesEach}`,
+    key: `panel${mr}x${nr}${marks}_${panelsEach}x${rowTilesEach}_${groupPanels}`,
     mr,
     nv,
-    packed,
-    groupTiles,
+    depth,
+    blocks,
+    packsB,
+    copiesA,
+    groupPanels,
     panelsEach,
-    columnTasks,
+    columnTasks: Math.ceil(panels / panelsEach),
     rowTilesEach,
-    rowTasks,
-    blockFloats,
+    rowTasks: Math.ceil(rowTiles / rowTilesEach),
+    floatsB,
+    floatsA,
     taskFloats,
-    scratchBytes: g.batch * columnTasks * rowTasks * taskFloats * 4,
+    scratchBytes: g.batch * Math.ceil(panels / panelsEach) * Math.ceil(rowTiles / rowTilesEach) * taskFloats * 4,
   };
+}
+
+/** The longest block of K: a tile of a then stays in the first-level cache while panels of b pass. Narrow vectors can wait for the second. */
+const blockDepth = 512;
+/** Elements between copied rows of a: a line of the cache. */
+const apart = 16;
+
+/** Tasks along each axis: at least `wanted` where there are, with as little packed and read more than once as can be. */
+function cut(
+  g: GemmSizes,
+  packsB: boolean,
+  panels: number,
+  rowTiles: number,
+  wanted: number,
+): { columnTasks: number; rowTasks: number } {
+  // biome-ignore format: one thought
+  let best = { columnTasks: 1, rowTasks: 1, cost: Number.POSITIVE_INFINITY };
+  for (let columnTasks = 1; columnTasks <= Math.min(panels, Math.max(1, Math.ceil(wanted))); columnTasks++) {
+    const rowTasks = Math.min(rowTiles, Math.max(1, Math.ceil(wanted / columnTasks)));
+    const idle = Math.max(0, wanted / (columnTasks * rowTasks) - 1); // threads without work
+    const cost = rowTasks * g.n * (packsB ? 2 : 1) + columnTasks * g.m + idle * g.m * g.n;
+    if (cost < best.cost) best = { columnTasks, rowTasks, cost };
+  }
+  return best;
 }
 
 /** Parts of at most `each`, made as even as can be. */
@@ -93,22 +128,15 @@ function evenly(count: number, each: number): number {
   return Math.ceil(count / Math.ceil(count / each));
 }
 
-/** Elements between the rows of a copied with their order kept: a line of the cache. */
-const apart = (g: GemmSizes): number => (g.transA ? 0 : 16);
-
 function tile(g: GemmSizes, target: TargetInfo): [mr: number, nv: number] {
   const vectors = Math.max(1, Math.ceil(g.n / target.lanes));
   const fits = (mr: number, nv: number) => mr * nv + Math.min(mr, nv) + 1 <= target.registers;
   if (target.registers > 16) {
-    const tiles = [14, 9, 6].map((rows, i): [number, number] => [Math.min(rows, Math.max(1, g.m)), i + 2]);
-    // Loads that a multiply–add costs, whole tiles counted: two of either can start at a time.
-    const cost = ([mr, nv]: [number, number]) => {
-      const each = Math.max(mr * nv, mr + nv);
-      return each * Math.ceil(g.m / mr) * Math.ceil(vectors / nv) * (1 + 1 / mr);
-    };
     if (vectors === 1) return [Math.max(1, Math.min(g.m, 12)), 1];
     if (g.m <= 4) return [Math.max(1, g.m), Math.min(vectors, [12, 12, 8, 8, 6][g.m])];
-    return tiles.filter(([mr, nv]) => nv <= vectors && fits(mr, nv)).reduce((a, b) => (cost(b) < cost(a) ? b : a));
+    const tiles = [14, 9, 6].map((rows, i): [number, number] => [Math.min(rows, g.m), i + 2]);
+    const fitting = tiles.filter(([mr, nv]) => nv <= vectors && fits(mr, nv));
+    return fitting.reduce((a, b) => (slots(g, vectors, b) < slots(g, vectors, a) ? b : a));
   }
   let mr = Math.max(1, Math.min(g.m, vectors === 1 ? 8 : vectors === 3 ? 3 : 6));
   while (!fits(mr, Math.min(vectors, 2))) mr--;
@@ -117,87 +145,132 @@ function tile(g: GemmSizes, target: TargetInfo): [mr: number, nv: number] {
   return [mr, nv];
 }
 
+/** What one k costs in all tiles: multiply–adds or loads, two of either can start at a time; eight cover a multiply–add's latency. */
+function slots(g: GemmSizes, vectors: number, [mr, nv]: [number, number]): number {
+  const { whole, rest } = coverEvenly(g.m, mr);
+  const panel = (width: number) =>
+    [whole, ...rest].reduce((sum, t) => sum + t.count * Math.max(t.size * width, t.size + width, 8), 0);
+  return Math.floor(vectors / nv) * panel(nv) + (vectors % nv > 0 ? panel(vectors % nv) : 0);
+}
+
 export function panelKernel(k: KernelBuilder, g: GemmSizes, plan: PanelPlan, epilogue: Epilogue): Kernel {
   const { a, b } = operands(k, g);
   const scratch = plan.scratchBytes > 0 ? k.param('packed', 'f32') : null;
   epilogue.params(k);
   const { lanes } = k;
-  const { mr, nv } = plan;
+  const { mr, nv, blocks, depth } = plan;
   const nr = nv * lanes;
   k.budget({ vectors: mr * nv + Math.min(mr, nv) + 1 });
   const wholePanels = Math.floor(g.n / nr);
   const restColumns = g.n - wholePanels * nr;
-  const rows = coverEvenly(g.m, mr);
+  const rows = rowTiles(g, plan, lanes);
 
   k.tasks(g.m === 0 || g.n === 0 ? 0 : g.batch * plan.columnTasks * plan.rowTasks, (task) => {
     const [batch, columnTask, rowTask] = unravel(k, task, [g.batch, plan.columnTasks, plan.rowTasks]);
     const left = a.at(affine(batch).times(g.m * g.k));
     const right = b.at(affine(batch).times(g.n * g.k));
     const own = scratch?.at(affine(task).times(plan.taskFloats)) ?? null;
-    const block = plan.packed ? own : null;
+    const packedB = plan.packsB ? own : null;
+    const copiedA = plan.copiesA && own !== null ? own.at(plan.floatsB) : null;
+    const sums = blocks > 1 && own !== null ? own.at(plan.floatsB + plan.floatsA) : null;
     const panelShare = share(k, columnTask, plan.panelsEach, wholePanels);
     const rowShare = share(k, rowTask, plan.rowTilesEach, rows.whole.count);
-    const restPanel = (body: () => void) => {
-      if (restColumns === 0) return;
-      if (plan.columnTasks === 1) body();
-      else k.if(columnTask.eq(plan.columnTasks - 1), body);
-    };
-    const panelIn = (panel: I32) => affine(panel.sub(panelShare.from)).times(nr * g.k);
-    if (block !== null) {
-      packWhole(k, g, right, block, panelShare, nv);
-      restPanel(() => packRest(k, g, right, block.at(panelIn(k.i32(wholePanels))), wholePanels * nr, restColumns));
-    }
 
-    const group = plan.groupTiles > 0 && own !== null ? own.at(plan.blockFloats) : null;
-    const rowTile = (row: Affine, m: number, tile: Ptr<'f32'> | null) => {
-      const inPlace = left.at(row.times(g.transA ? 1 : g.k));
-      const source: Source =
-        tile !== null
-          ? g.transA
-            ? { at: tile, row: 1, step: m }
-            : { at: tile, row: g.k + apart(g), step: 1 }
-          : { at: inPlace, row: g.transA ? 1 : g.k, step: g.transA ? g.m : 1 };
-      const onPanel = (panel: I32, width: readonly Span[]) => {
-        const column = affine(panel).times(nr);
-        const from = block === null ? right.at(column) : block.at(panelIn(panel));
-        const stride = block === null ? g.n : width.length * lanes;
-        multiplyTile(k, g, source, from, stride, block !== null, m, width, (i, value, span) => {
-          if (span.count === lanes) epilogue.emit(k, value, [batch, row.plus(i), column.plus(span.column)]);
-          else if (g.n >= lanes) {
-            epilogue.emit(k, value, [batch, row.plus(i), column.plus(span.column - span.first)], span);
-          } else {
-            for (let l = 0; l < span.count; l++) {
-              epilogue.emit(k, value.lane(span.first + l), [batch, row.plus(i), column.plus(span.column + l)]);
-            }
-          }
-        });
-      };
-      const whole = spans(g, nr, lanes);
-      k.loop(panelShare, (panel) => onPanel(panel, whole));
-      restPanel(() => onPanel(k.i32(wholePanels), spans(g, restColumns, lanes)));
-    };
-    if (group === null) k.loop(rowShare, (t) => rowTile(affine(t).times(mr), mr, null));
-    else {
-      k.loop({ ...rowShare, step: plan.groupTiles }, (first) => {
-        const count = rowShare.to.sub(first).min(k.i32(plan.groupTiles));
-        packRows(k, g, left.at(affine(first).times(mr * (g.transA ? 1 : g.k))), group, mr, count);
-        k.loop(count, (t) =>
-          rowTile(affine(first.add(t)).times(mr), mr, group.at(affine(t).times(mr * (g.k + apart(g))))),
-        );
-      });
-    }
-    if (rows.rest.length > 0) {
-      const rest = () => {
-        for (const r of rows.rest) {
-          if (group !== null) packRows(k, g, left.at(r.start * (g.transA ? 1 : g.k)), group, r.size, k.i32(1));
-          rowTile(affine(r.start), r.size, group);
+    /** All row tiles on `count` panels from `first` on, over all of K. */
+    const group = (first: I32, count: I32, width: readonly Span[]) =>
+      k.loop(blocks, (block) => {
+        const from = affine(block).times(depth);
+        const last = block.eq(blocks - 1);
+        const run: Run = { turns: k.select(last, k.i32((g.k - (blocks - 1) * depth) >> 2), k.i32(depth >> 2)), last };
+        if (packedB !== null) {
+          const source = right.at(from.times(g.transB ? 1 : g.n));
+          const column = affine(first).times(nr * (g.transB ? g.k : 1));
+          packPanels(k, g, source.at(column), packedB, depth, run, count, width);
         }
-      };
-      if (plan.rowTasks === 1) rest();
-      else k.if(rowTask.eq(plan.rowTasks - 1), rest);
-    }
+        const rowTile = (row: Affine, m: number, t: Index, shift: number) => {
+          const inPlace = left.at(row.times(g.transA ? 1 : g.k).plus(from.times(g.transA ? g.m : 1)));
+          let source: Source = { at: inPlace, row: g.transA ? 1 : g.k, step: g.transA ? g.m : 1 };
+          if (copiedA !== null) source = copyRows(k, g, inPlace, copiedA, m, depth, run, shift);
+          k.loop(count, (p) => {
+            const panel = first.add(p);
+            const column = affine(panel).times(nr);
+            const at =
+              packedB === null ? right.at(from.times(g.n).plus(column)) : packedB.at(affine(p).times(nr * depth));
+            const stride = packedB === null ? g.n : width.length * lanes;
+            const waiting =
+              sums?.at(
+                affine(t)
+                  .times(plan.groupPanels)
+                  .plus(p)
+                  .times(mr * nr),
+              ) ?? null;
+            const tile: Tile = { run, block, sums: waiting, m, width, packed: packedB !== null };
+            multiplyTile(k, g, source, at, stride, tile, (i, value, span) => {
+              if (span.count === lanes) epilogue.emit(k, value, [batch, row.plus(i), column.plus(span.column)]);
+              else if (g.n >= lanes) {
+                epilogue.emit(k, value, [batch, row.plus(i), column.plus(span.column - span.first)], span);
+              } else {
+                for (let l = 0; l < span.count; l++) {
+                  epilogue.emit(k, value.lane(span.first + l), [batch, row.plus(i), column.plus(span.column + l)]);
+                }
+              }
+            });
+          });
+        };
+        k.loop(rowShare, (t) => rowTile(affine(t).times(mr), mr, t.sub(rowShare.from), 0));
+        onlyLast(k, rowTask, plan.rowTasks, rows.rest.length > 0, () => {
+          const done = k.i32(rows.whole.count).sub(rowShare.from).max(0);
+          rows.rest.forEach((r, i) => {
+            rowTile(affine(r.start), r.size, done.add(i), g.transA ? Math.max(0, r.start + lanes - g.m) : 0);
+          });
+        });
+      });
+
+    k.loop({ ...panelShare, step: plan.groupPanels }, (first) => {
+      group(first, panelShare.to.sub(first).min(k.i32(plan.groupPanels)), spans(g, nr, lanes));
+    });
+    onlyLast(k, columnTask, plan.columnTasks, restColumns > 0, () => {
+      group(k.i32(wholePanels), k.i32(1), spans(g, restColumns, lanes));
+    });
   });
   return k.finish(`gemm_${plan.key}_${g.m}x${g.n}x${g.k}_${epilogue.key}`);
+}
+
+/** The last part of a cut also does what is left over. */
+function onlyLast(k: KernelBuilder, part: I32, parts: number, some: boolean, body: () => void): void {
+  if (!some) return;
+  if (parts === 1) body();
+  else k.if(part.eq(parts - 1), body);
+}
+
+/** Row tiles. Where a copied tile is shorter than a vector, those in the loop leave room behind them for a whole one. */
+function rowTiles(g: GemmSizes, plan: PanelPlan, lanes: number): { whole: Tiles; rest: Tiles[] } {
+  const rows = coverEvenly(g.m, plan.mr);
+  const { whole, rest } = rows;
+  const reads = plan.copiesA && g.transA ? Math.max(plan.mr, lanes) : plan.mr;
+  if (whole.count === 0 || (whole.count - 1) * plan.mr + reads <= g.m) return rows;
+  const start = (whole.count - 1) * plan.mr;
+  return { whole: { ...whole, count: whole.count - 1 }, rest: [{ start, size: plan.mr, count: 1 }, ...rest] };
+}
+
+/** A block of K: fours of it, and whether it is the last, which also has the K mod 4 behind them. */
+interface Run {
+  readonly turns: I32;
+  readonly last: I32;
+}
+
+/** `step(u)` for each k of a block, `advance` after each four. */
+function alongBlock(k: KernelBuilder, g: GemmSizes, run: Run, step: (u: number) => void, advance: () => void): void {
+  k.loop(run.turns, () => {
+    for (let u = 0; u < 4; u++) step(u);
+    advance();
+  });
+  const left = g.k % 4;
+  if (left > 0) {
+    k.if(run.last, () => {
+      for (let u = 0; u < left; u++) step(u);
+    });
+  }
 }
 
 /** A vector of a panel, of whose lanes `count` from `first` on are the panel's elements from `column` on. */
@@ -223,20 +296,47 @@ interface Source {
   readonly step: number;
 }
 
-/** Sums of m rows × the vectors of a panel over all of K. */
+interface Tile {
+  readonly run: Run;
+  readonly block: I32;
+  /** Where sums wait between blocks. */
+  readonly sums: Ptr<'f32'> | null;
+  readonly m: number;
+  readonly width: readonly Span[];
+  readonly packed: boolean;
+}
+
+/** Sums of m rows × the vectors of a panel over a block of K; the last block hands them on. */
 function multiplyTile(
   k: KernelBuilder,
   g: GemmSizes,
   a: Source,
   b: Ptr<'f32'>,
   bStride: number,
-  packed: boolean,
-  m: number,
-  width: readonly Span[],
+  { run, block, sums: waiting, m, width, packed }: Tile,
   emit: (row: number, value: F, span: Span) => void,
 ): void {
+  const { lanes } = k;
   const sums = Array.from({ length: m }, () => width.map(() => k.zero()));
-  const step = (pa: Ptr<'f32'>, pb: Ptr<'f32'>, u: number) => {
+  // Sums are taken in the order in which a step should take its operands: the shorter side held in registers, the longer one passing.
+  const [outer, inner] = m >= width.length ? [m, width.length] : [width.length, m];
+  const each = (body: (i: number, v: number, at: number) => void) => {
+    for (let n = 0; n < outer * inner; n++) {
+      const [o, p] = [Math.floor(n / inner), n % inner];
+      if (m >= width.length) body(o, p, n * lanes);
+      else body(p, o, n * lanes);
+    }
+  };
+  if (waiting !== null) {
+    k.if(block.gt(0), () =>
+      each((i, v, at) => {
+        sums[i][v].set(k.load(waiting, at));
+      }),
+    );
+  }
+  const pa = k.ptrVar(a.at);
+  const pb = k.ptrVar(b);
+  const step = (u: number) => {
     const line = width.map((s) => k.load(pb, u * bStride + s.column - (packed ? 0 : s.first)));
     for (let i = 0; i < m; i++) {
       const value = k.broadcast(pa, i * a.row + u * a.step);
@@ -245,149 +345,130 @@ function multiplyTile(
       });
     }
   };
-  const unroll = Math.min(4, Math.max(1, g.k));
-  const turns = Math.floor(g.k / unroll);
-  const pa = k.ptrVar(a.at);
-  const pb = k.ptrVar(b);
-  k.loop(turns, () => {
-    for (let u = 0; u < unroll; u++) step(pa, pb, u);
-    pa.advance(unroll * a.step);
-    pb.advance(unroll * bStride);
+  alongBlock(k, g, run, step, () => {
+    pa.advance(4 * a.step);
+    pb.advance(4 * bStride);
   });
-  const left = g.k - turns * unroll;
-  for (let u = 0; u < left; u++) step(pa, pb, u);
-  // Results are read in the order in which a step should take its operands: the shorter side held in registers, the longer one passing.
-  const [outer, inner] = m >= width.length ? [m, width.length] : [width.length, m];
-  for (let o = 0; o < outer; o++) {
-    for (let p = 0; p < inner; p++) {
-      const [i, v] = m >= width.length ? [o, p] : [p, o];
-      emit(i, sums[i][v].value, width[v]);
-    }
-  }
+  const finish = () => each((i, v) => emit(i, sums[i][v].value, width[v]));
+  if (waiting === null) finish();
+  else k.if(run.last, finish, () => each((i, v, at) => k.store(waiting, at, sums[i][v].value)));
 }
 
-/** Copies `count` tiles of m rows of a: a transposed one as [tiles][K][m], else row by row. */
-function packRows(k: KernelBuilder, g: GemmSizes, a: Ptr<'f32'>, group: Ptr<'f32'>, m: number, count: I32): void {
+/** Copies m rows of a block of a: a transposed one as [block][vectors], else row by row. */
+function copyRows(
+  k: KernelBuilder,
+  g: GemmSizes,
+  a: Ptr<'f32'>,
+  to: Ptr<'f32'>,
+  m: number,
+  depth: number,
+  run: Run,
+  shift: number,
+): Source {
   const { lanes } = k;
   if (!g.transA) {
-    const step = 4 * lanes;
     const from = k.ptrVar(a);
-    const to = k.ptrVar(group);
-    k.loop(count.mul(m), () => {
-      const copy = (i: Index) => k.store(to, i, k.load(from, i));
-      const bulk = g.k - (g.k % step);
-      k.loop({ to: bulk, step }, (i) => {
-        for (let v = 0; v < step; v += lanes) copy(affine(i).plus(v));
-      });
-      for (let i = bulk; i < g.k; i += lanes) copy(Math.min(i, g.k - lanes));
-      from.advance(g.k);
-      to.advance(g.k + apart(g));
-    });
-    return;
-  }
-  const row = k.ptrVar(a);
-  const out = k.ptrVar(group);
-  k.loop(g.k, () => {
-    const from = k.ptrVar(row);
-    const to = k.ptrVar(out);
-    k.loop(count, () => {
-      // The last vector may cover part of the one before it.
-      for (let i = 0; i < m && m >= lanes; i += lanes) {
-        const at = Math.min(i, m - lanes);
-        k.store(to, at, k.load(from, at));
-      }
-      for (let i = 0; i < m && m < lanes; i++) k.store(to, i, k.load(from, i, 1));
-      from.advance(m);
-      to.advance(m * g.k);
-    });
-    row.advance(g.m);
-    out.advance(m);
-  });
-}
-
-/** Copies the task's whole panels, four k at a time so that lines of the cache are filled at once. */
-function packWhole(
-  k: KernelBuilder,
-  g: GemmSizes,
-  b: Ptr<'f32'>,
-  block: Ptr<'f32'>,
-  panels: { from: I32; to: I32 },
-  nv: number,
-): void {
-  const { lanes } = k;
-  const nr = nv * lanes;
-  const rowStride = g.transB ? 1 : g.n;
-  const columnStride = g.transB ? g.k : 1;
-  const copy = (from: Ptr<'f32'>, to: Ptr<'f32'>, deep: number) => {
-    for (let u = 0; u < deep; u++) {
-      for (let v = 0; v < nv; v++) {
-        const at = u * rowStride + v * lanes * columnStride;
-        k.store(to, u * nr + v * lanes, g.transB ? gather(k, from, at, columnStride) : k.load(from, at));
-      }
-    }
-  };
-  const unroll = Math.min(4, g.k);
-  if (unroll === 0) return;
-  const turns = Math.floor(g.k / unroll);
-  const count = panels.to.sub(panels.from);
-  const start = affine(panels.from).times(nr * columnStride);
-  if (g.transB) {
-    const to = k.ptrVar(block);
-    const from = k.ptrVar(b.at(start));
-    k.loop(count, () => {
-      const along = k.ptrVar(from);
-      const out = k.ptrVar(to);
-      k.loop(turns, () => {
-        copy(along, out, unroll);
-        along.advance(unroll);
-        out.advance(unroll * nr);
-      });
-      copy(along, out, g.k - turns * unroll);
-      from.advance(nr * g.k);
-      to.advance(nr * g.k);
-    });
-    return;
-  }
-  const rows = (from: Ptr<'f32'>, to: Ptr<'f32'>, deep: number) => {
-    const along = k.ptrVar(from);
     const out = k.ptrVar(to);
-    k.loop(count, () => {
-      copy(along, out, deep);
-      along.advance(nr);
-      out.advance(nr * g.k);
+    const copy = (i: Index, width = lanes) => k.store(out, i, k.load(from, i, width));
+    const step = 4 * lanes;
+    k.loop(m, () => {
+      const bulk = run.turns.mul(4).div(step).mul(step);
+      k.loop({ to: bulk, step }, (i) => {
+        for (let v = 0; v < step; v += lanes) {
+          k.prefetch(from, affine(i).plus(v + m * g.k), 1); // the same row of the tile after this one
+          copy(affine(i).plus(v));
+        }
+      });
+      k.loop({ from: bulk, to: run.turns.mul(4) }, (i) => copy(i, 1));
+      if (g.k % 4 > 0) {
+        k.if(run.last, () => {
+          for (let u = 0; u < g.k % 4; u++) copy(affine(run.turns).times(4).plus(u), 1);
+        });
+      }
+      from.advance(g.k);
+      out.advance(depth + apart);
     });
+    return { at: to, row: depth + apart, step: 1 };
+  }
+  // A tile shorter than a vector is read with what lies beside it: behind it, or, at the end of a line, before it.
+  const wide = Math.max(m, lanes);
+  const from = k.ptrVar(a.at(m < lanes && g.m >= lanes ? -shift : 0));
+  const out = k.ptrVar(to);
+  const copy = (u: number) => {
+    if (g.m < lanes) {
+      for (let i = 0; i < m; i++) k.store(out, u * wide + i, k.load(from, u * g.m + i, 1));
+      return;
+    }
+    for (let i = 0; i < wide; i += lanes) {
+      const at = Math.min(i, wide - lanes); // the last vector may cover part of the one before it
+      k.store(out, u * wide + at, k.load(from, u * g.m + at));
+    }
   };
-  k.loop(turns, (t) =>
-    rows(b.at(start.plus(affine(t).times(unroll * g.n))), block.at(affine(t).times(unroll * nr)), unroll),
-  );
-  const left = g.k - turns * unroll;
-  if (left > 0) rows(b.at(start.plus(turns * unroll * g.n)), block.at(turns * unroll * nr), left);
+  alongBlock(k, g, run, copy, () => {
+    from.advance(4 * g.m);
+    out.advance(4 * wide);
+  });
+  return { at: to.at(m < lanes && g.m >= lanes ? shift : 0), row: 1, step: wide };
 }
 
-/** Copies the columns behind the last whole panel. Rows shorter than a vector get zeros in the lanes past the last. */
-function packRest(
+/** Copies a block of `count` panels: [panels][depth][vectors]. Four k at a time, so that lines of the cache are filled at once. */
+function packPanels(
   k: KernelBuilder,
   g: GemmSizes,
   b: Ptr<'f32'>,
-  block: Ptr<'f32'>,
-  start: number,
-  columns: number,
+  to: Ptr<'f32'>,
+  depth: number,
+  run: Run,
+  count: I32,
+  width: readonly Span[],
 ): void {
   const { lanes } = k;
-  const width = spans(g, columns, lanes);
+  const nr = width.length * lanes;
   const [rowStride, columnStride] = g.transB ? [1, g.k] : [g.n, 1];
-  const from = k.ptrVar(b.at(start * columnStride));
-  const to = k.ptrVar(block);
-  k.loop(g.k, () => {
-    for (const { column, first, count } of width) {
-      const at = (column - first) * columnStride;
+  const copy = (from: Ptr<'f32'>, out: Ptr<'f32'>, u: number) => {
+    for (const { column, first, count: lanesUsed } of width) {
+      const at = u * rowStride + (column - first) * columnStride;
       const whole = g.n >= lanes;
-      const vector = whole && !g.transB ? k.load(from, at) : gather(k, from, at, columnStride, whole ? lanes : count);
-      k.store(to, column, vector);
+      const vector =
+        whole && !g.transB ? k.load(from, at) : gather(k, from, at, columnStride, whole ? lanes : lanesUsed);
+      k.store(out, u * nr + column, vector);
     }
-    from.advance(rowStride);
-    to.advance(width.length * lanes);
+  };
+  const panels = (from: Ptr<'f32'>, out: Ptr<'f32'>, body: (from: Ptr<'f32'>, out: Ptr<'f32'>) => void) => {
+    const along = k.ptrVar(from);
+    const into = k.ptrVar(out);
+    k.loop(count, () => {
+      body(along, into);
+      along.advance(nr * columnStride);
+      into.advance(nr * depth);
+    });
+  };
+  if (g.transB) {
+    panels(b, to, (from, out) => {
+      const along = k.ptrVar(from);
+      const into = k.ptrVar(out);
+      alongBlock(k, g, run, (u) => copy(along, into, u), () => {
+        along.advance(4);
+        into.advance(4 * nr);
+      }); // biome-ignore format: one thought
+    });
+    return;
+  }
+  const line = k.ptrVar(b);
+  const out = k.ptrVar(to);
+  const some = (deep: number) =>
+    panels(line, out, (from, into) => {
+      for (let u = 0; u < deep; u++) {
+        for (const { column } of width) k.prefetch(from, (u + 8) * g.n + column, 1);
+        copy(from, into, u);
+      }
+    });
+  k.loop(run.turns, () => {
+    some(4);
+    line.advance(4 * g.n);
+    out.advance(4 * nr);
   });
+  if (g.k % 4 > 0) k.if(run.last, () => some(g.k % 4));
 }
 
 /** `valid` elements `stride` apart as a vector, zeros behind them. */

@@ -170,21 +170,22 @@ describe.each(wideTargets)('for $name, interpreted', (target) => {
       check(sizes(m, n, k, trans), allWays(sizes(m, n, k, trans), many), many);
     }
   });
+});
 
-  test('rows half a page apart are copied where many are used at once', () => {
-    const g = sizes(31, 3 * 2 * lanes, 512);
-    const [way] = allWays(g, target);
-    expect(/pa_/.test(way.key)).toBe(lanes === 16);
-    check(g, [way], target);
-  });
+describe('for 16 lanes, interpreted', () => {
+  const target = { ...wideTargets[1], threads: 1 };
 
-  test('chunks of K where a is large', () => {
-    for (const [m, n, k] of lanes === 16 ? [[17, 9, 8195]] : []) {
-      const g = sizes(m, n, k, 'nt');
-      const [way] = matmulLowerings(g, target);
-      expect(way.scratchBytes).toBeGreaterThan(0);
-      check(g, [way], target);
-    }
+  test.each<[string, GemmSizes, RegExp]>([
+    ['rows half a page apart are copied where many are used at once', sizes(14, 512, 512), /_panel14x32a_/],
+    ['a transposed one in tiles', sizes(17, 512, 70, 'tn'), /_panel9x48a_|_panel14x32a_/],
+    ['panels over blocks of K', sizes(15, 150, 1030), /_panel14x32k384_/],
+    ['packed panels over blocks of K', sizes(7, 70, 1030, 'tt'), /_panel7x48pk384_/],
+    ['dot products over chunks of K, where a is large', sizes(17, 9, 8195, 'nt'), /_dot4x6c/],
+  ])('%s', (_, g, key) => {
+    const ways = [...matmulLowerings(g, target), panelLowering(vectorOfRows(g), target)];
+    const way = ways.find((w) => key.test(w.key));
+    expect(way, ways.map((w) => w.key).join(', ')).toBeDefined();
+    check(g, [way!], target);
   });
 });
 
