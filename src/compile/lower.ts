@@ -17,6 +17,7 @@ import {
   elemOf,
   emitBody,
   type Operand,
+  offsetAt,
   type Step,
 } from '../kernels/fused.js';
 import { pointwiseKernel } from '../kernels/nest.js';
@@ -401,6 +402,11 @@ function epilogueOf(body: Body): Epilogue {
     },
     emit(k: KernelBuilder, value: Value, coords: readonly (number | I32 | Affine)[], part?: LanePart) {
       emitBody(k, body, pointers!, value.width, [value], coords, part);
+    },
+    expect(k: KernelBuilder, coords: readonly (number | I32 | Affine)[]) {
+      body.outputs.forEach((o, i) => {
+        k.prefetch(pointers!.outputs[i], offsetAt(o.to, coords));
+      });
     },
     output(): Ptr {
       return pointers!.outputs[0];

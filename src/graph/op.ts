@@ -125,6 +125,8 @@ export interface Epilogue {
    * stores. Of a vector that shares lanes with another one, only `part` is stored; all its lanes lie inside the row.
    */
   emit(k: KernelBuilder, value: Value, coords: readonly (number | I32 | Affine)[], part?: LanePart): void;
+  /** Calls for the memory in which the results at these coordinates will be stored: for kernels that write more than they read. */
+  expect?(k: KernelBuilder, coords: readonly (number | I32 | Affine)[]): void;
   /** The main output, for kernels that accumulate in place or write by themselves (only when `epilogue` is false). */
   output(): Ptr;
 }

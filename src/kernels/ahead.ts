@@ -10,6 +10,9 @@ const aheadElements = 1024;
 
 export const lineElements = 16;
 
+/** Pixels of a blocked plane that are called for ahead of those at work. */
+export const pixelsAhead = (block: number): number => aheadElements / block;
+
 /** Calls for what lies ahead of `count` elements from `offset` on: a turn of a loop over contiguous memory takes as many. */
 export function callAhead(k: KernelBuilder, p: Ptr, offset: Index, count: number): void {
   for (let i = 0; i < count; i += lineElements) k.prefetch(p, affine(offset).plus(aheadElements + i));

@@ -8,7 +8,7 @@
 
 import type { Epilogue, TargetInfo } from '../graph/op.js';
 import { affine, type I32, type Kernel, type KernelBuilder, type Ptr, type VarF, type VF } from '../ir/index.js';
-import { callAhead } from './ahead.js';
+import { callAhead, pixelsAhead } from './ahead.js';
 import {
   type Columns,
   type ColumnTap,
@@ -126,6 +126,8 @@ export function depthwiseKernel(k: KernelBuilder, c: Depthwise, target: TargetIn
               const pixel = affine(row.mul(c.resultWidth)).plus(affine(start).times(columns.step)).plus(columns.first);
               sums.forEach((sum, j) => {
                 epilogue.emit(k, sum.value, [image, block, pixel.plus(j * columns.step), v * k.lanes]);
+                const next = pixel.plus(j * columns.step + pixelsAhead(b));
+                if (sourcePixels < 1) epilogue.expect?.(k, [image, block, next, v * k.lanes]);
               });
             }
           };

@@ -220,7 +220,7 @@ function sendRow(k: KernelBuilder, s: Overlap, r: Row, emit: EmitLanes): void {
           return;
         }
         const v = value(tap);
-        const equal: Int = v.eq(best);
+        const equal: Int = best.eq(v);
         const found = r.hasNaN ? equal.or(v.ne(v)) : equal;
         parts.set(key, k.select<Float>(found, left, 0));
         left = k.select<Float>(found, 0, left);

@@ -4,7 +4,16 @@
  * does not keep. Elements behind the last window get 0.
  */
 
-import { affine, type Float, type I32, type Int, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
+import {
+  type Affine,
+  affine,
+  type Float,
+  type I32,
+  type Int,
+  type KernelBuilder,
+  type Ptr,
+  type Value,
+} from '../ir/index.js';
 import { callAhead } from './ahead.js';
 import type { Planes, PoolWindow } from './pool-shape.js';
 
@@ -28,7 +37,7 @@ export function tilesInput(w: PoolWindow): boolean {
   return flat && inside && kh * kw <= mostTaps;
 }
 
-type Emit = (pixel: I32, v: number, value: Value) => void;
+type Emit = (pixel: I32 | Affine, v: number, value: Value) => void;
 
 /** Spreads one row of windows, and zeros behind its last one. */
 export function spreadRow(k: KernelBuilder, s: Spread, oh: I32, emit: Emit): void {
@@ -56,7 +65,7 @@ export function spreadRow(k: KernelBuilder, s: Spread, oh: I32, emit: Emit): voi
       }
       let sent: Float = k.load(dy, v * width, width);
       for (let tap = kh * kw - 1; tap > 0; tap--) {
-        emit(origin.add(shift(tap)), v, k.select(stays[tap - 1], 0, sent));
+        emit(affine(origin).plus(shift(tap)), v, k.select(stays[tap - 1], 0, sent));
         sent = k.select(stays[tap - 1], sent, 0);
       }
       emit(origin, v, sent);

@@ -12,6 +12,7 @@ import type { Layout } from '../graph/layout.js';
 import type { Epilogue, Lowering, TargetInfo } from '../graph/op.js';
 import { type Affine, affine, type I32, type Kernel, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
 import type { Shape } from '../util/shape.js';
+import { pixelsAhead } from './ahead.js';
 import { collectRow } from './pool-collect.js';
 import { carriedRows, overlapsInput, rowsBefore, sendRows } from './pool-overlap.js';
 import type { Looked } from './pool-run.js';
@@ -123,13 +124,37 @@ function common(name: string, x: Shape, w: PoolWindow, planes: Planes, size: Tri
   };
 }
 
+/** Hands the vector that begins at a lane of a pixel's block to the epilogue. */
+type EmitLane = (pixel: I32 | Affine, lane: number | I32, value: Value) => void;
 /** Hands vector `v` of a pixel's block to the epilogue. */
 type Emit = (pixel: I32 | Affine, v: number, value: Value) => void;
 
-function emitTo(k: KernelBuilder, planes: Planes, epilogue: Epilogue, plane: I32): Emit {
+function emitLaneTo(
+  k: KernelBuilder,
+  planes: Planes,
+  epilogue: Epilogue,
+  plane: I32,
+  { expected }: { expected: boolean },
+): EmitLane {
   const [image, block] = [plane.div(planes.blocks), plane.rem(planes.blocks)];
-  return (pixel, v, value) =>
-    epilogue.emit(k, value, planes.block === 1 ? [image, block, pixel] : [image, block, pixel, v * planes.width]);
+  const coords = (pixel: I32 | Affine, lane: number | I32) =>
+    planes.block === 1 ? [image, block, pixel] : [image, block, pixel, lane];
+  return (pixel, lane, value) => {
+    epilogue.emit(k, value, coords(pixel, lane));
+    if (expected && planes.block > 1) epilogue.expect?.(k, coords(affine(pixel).plus(pixelsAhead(planes.block)), lane));
+  };
+}
+
+/** With `expected`, results are called for ahead. */
+function emitTo(
+  k: KernelBuilder,
+  planes: Planes,
+  epilogue: Epilogue,
+  plane: I32,
+  how: { expected: boolean } = { expected: false },
+): Emit {
+  const emit = emitLaneTo(k, planes, epilogue, plane, how);
+  return (pixel, v, value) => emit(pixel, v * planes.width, value);
 }
 
 const planeAt = <E extends 'f32'>(p: Ptr<E>, planes: Planes, plane: I32, size: Triple): Ptr<E> =>
@@ -221,7 +246,6 @@ function overlapKernel(
   const scratch = k.param('carry', 'f32');
   epilogue.params(k);
   eachUnit(k, d, w.out[1], (task, plane, from, to) => {
-    const [image, block] = [plane.div(planes.blocks), plane.rem(planes.blocks)];
     const windows = {
       window: w,
       planes,
@@ -229,9 +253,7 @@ function overlapKernel(
       x: planeAt(x, planes, plane, w.in),
       carry: scratch.at(affine(task).times(kept)),
     };
-    sendRows(k, windows, from, to, (pixel, lane, value) =>
-      epilogue.emit(k, value, planes.block === 1 ? [image, block, pixel] : [image, block, pixel, lane]),
-    );
+    sendRows(k, windows, from, to, emitLaneTo(k, planes, epilogue, plane, { expected: true }));
   });
   return k.finish(`pool_grad_overlap_${epilogue.key}`);
 }
@@ -241,7 +263,7 @@ function tiledKernel(k: KernelBuilder, w: PoolWindow, planes: Planes, d: Deal, e
   const x = k.param('x', 'f32');
   epilogue.params(k);
   eachUnit(k, d, w.out[1], (_task, plane, from, to) => {
-    const emit = emitTo(k, planes, epilogue, plane);
+    const emit = emitTo(k, planes, epilogue, plane, { expected: true });
     const tiles = { window: w, planes, dy: planeAt(dy, planes, plane, w.out), x: planeAt(x, planes, plane, w.in) };
     k.loop({ from, to }, (oh) => spreadRow(k, tiles, oh, emit));
     k.if(to.eq(w.out[1]), () => spreadNothing(k, tiles, emit));
