@@ -1,7 +1,7 @@
 /**
  * The border to C: which registers hold arguments and which must be given back as they were. System V (Linux, macOS) as in its
  * AMD64 supplement, Windows as in Microsoft's x64 calling convention. Within our own code there is one convention, System V's
- * argument registers with nothing saved. The Windows side has not run on Windows.
+ * argument registers with nothing saved. The Windows side has run under a caller that keeps its convention (abi.test.ts), not on Windows.
  */
 import type { Assembler } from './assembler.js';
 import { mem, r8, r9, r12, r13, r14, r15, rbp, rbx, rcx, rdi, rdx, rsi, rsp, xmm } from './registers.js';

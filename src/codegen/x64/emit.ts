@@ -612,8 +612,8 @@ const EMIT: Readonly<Record<keyof typeof M, Emit>> = {
   vtoFU: converted('vcvtudq2ps'),
   vrange: (e, at) => {
     const width = Math.max(1, e.word(at, WIDTH));
-    const [d, a, b] = [D, A, B].map((field) => VECTORS[width](e.register(at, field)));
-    e.asm.vrangeps(d, a, b, 5); // the larger, with its own sign
+    const b = (e.word(at, MEM) & 3) === IN_REGISTER ? VECTORS[width](e.register(at, B)) : e.m(at);
+    e.asm.vrangeps(VECTORS[width](e.register(at, D)), VECTORS[width](e.register(at, A)), b, 5); // the larger, with its own sign
   },
 
   kcmp: (e, at) => {
