@@ -40,7 +40,13 @@ const mostStarts = 5;
 /** Measures, prints and saves; the exit code says whether anything broke (staying short of an aim is no failure). */
 export async function runPeers(options: PeersOptions): Promise<number> {
   const { root, device, threads, rounds, chosen } = options;
-  const field = await openField(device, chosenPeers(options.peers), { folder: join(root, 'bench', 'peers'), threads });
+  let field: Field;
+  try {
+    field = await openField(device, chosenPeers(options.peers), { folder: join(root, 'bench', 'peers'), threads });
+  } catch (error) {
+    console.error(`bench: ${(error as Error).message}`);
+    return 1;
+  }
   const machine = describeMachine({ threads, notes: field.fovea.hello!.notes });
   console.log(`${formatMachine(machine)}\n`);
   const present = await introduce(field);
@@ -118,6 +124,7 @@ async function introduction(contestant: Contestant): Promise<string> {
   }
 }
 
+/** @throws for a name that is no peer's. */
 function chosenPeers(names: readonly string[] | undefined): PeerName[] {
   const unknown = (names ?? []).filter((name) => !(peerNames as readonly string[]).includes(name));
   if (unknown.length > 0) throw new Error(`there is no peer '${unknown[0]}'; the peers are ${peerNames.join(', ')}`);
