@@ -50,8 +50,11 @@ interface Running {
   event(name: string): Promise<Record<string, unknown>>;
 }
 
-function start(...args: string[]): Running {
-  const child = spawn(process.execPath, [main, ...args], { cwd: folder, env: { ...process.env, NO_COLOR: '1' } });
+const start = (...args: string[]): Running => startIn({}, ...args);
+
+function startIn(environment: Record<string, string>, ...args: string[]): Running {
+  const env = { ...process.env, NO_COLOR: '1', ...environment };
+  const child = spawn(process.execPath, [main, ...args], { cwd: folder, env });
   let [out, err] = ['', ''];
   const waiting: { name: string; resolve: (found: Record<string, unknown>) => void }[] = [];
   child.stdout.on('data', (text: Buffer) => {
@@ -202,17 +205,30 @@ describe('fovea models, summary, plan, devices', () => {
     expect(table).toMatch(/^lenet5, inference, 1 picture, on /m);
     expect(table).toMatch(/and \d+ more kernels/);
     const refused = await fovea('profile', 'lenet5', '--device', 'reference');
-    expect([refused.code, refused.err]).toEqual([2, expect.stringContaining('has no kernels to profile')]);
+    expect([refused.code, refused.err]).toEqual([2, expect.stringContaining('has no kernels')]);
   });
 
   it('devices says what was chosen and why', async () => {
     const { out } = await fovea('devices', '--json');
-    expect(last(out)).toMatchObject({
-      event: 'chosen',
-      name: 'wasm',
-      reason: 'the fastest device there is on this machine',
-    });
-    expect((await fovea('devices')).out).toMatch(/^chosen +wasm with \d+ threads?: the fastest/m);
+    const devices = records(out).filter((r) => r.event === 'device');
+    expect(devices.map((d) => d.name)).toEqual(['x64-avx512', 'x64-avx2', 'wasm', 'reference']);
+    const best = devices.find((d) => d.available)!;
+    expect(last(out)).toMatchObject({ event: 'chosen', name: best.name });
+    expect(last(out).reason).toMatch(/^the fastest device there is on this machine/);
+    // What is not there says why.
+    for (const d of devices) expect((d.notes as string[])[0]).toMatch(d.available ? /./ : /^x64/);
+    const text = (await fovea('devices')).out;
+    expect(text).toMatch(new RegExp(`^chosen +${best.name} with \\d+ threads?: the fastest`, 'm'));
+    expect(text).toMatch(/^wasm +yes {2}\d+ threads?/m);
+  });
+
+  it('FOVEA_DEVICE decides where no --device does', async () => {
+    const chosen = last((await startIn({ FOVEA_DEVICE: 'wasm' }, 'devices', '--json').ended).out);
+    expect(chosen).toMatchObject({ name: 'wasm', reason: 'FOVEA_DEVICE=wasm in the environment' });
+    const { code, err } = await startIn({ FOVEA_DEVICE: 'wasn' }, 'devices').ended;
+    expect([code, err]).toEqual([1, "error: FOVEA_DEVICE: there is no device 'wasn'. Did you mean wasm?\n"]);
+    const asked = await startIn({ FOVEA_DEVICE: 'wasn' }, 'plan', 'lenet5', '--device', 'wasm', '--json').ended;
+    expect(last(asked.out)).toMatchObject({ event: 'plan', name: 'lenet5' });
   });
 });
 

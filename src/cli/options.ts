@@ -5,16 +5,18 @@ import { type DeviceName, deviceNames, type OpenedDevice, openDevice, setDevice 
 import { oneOf, wholeNumber } from './usage.js';
 
 export interface DeviceFlags {
-  readonly device: DeviceName;
+  /** Left out: FOVEA_DEVICE of the environment, or `auto`. */
+  readonly device?: DeviceName;
   readonly threads?: number;
 }
 
 export function withDevice(command: Command): Command {
   return command
     .addOption(
-      new Option('--device <name>', `where to compute: ${deviceNames.join(', ')}`)
-        .default('auto')
-        .argParser(oneOf(deviceNames)),
+      new Option(
+        '--device <name>',
+        `where to compute: ${deviceNames.join(', ')} (default: FOVEA_DEVICE of the environment, or auto)`,
+      ).argParser(oneOf(deviceNames)),
     )
     .option('--threads <n>', 'worker threads (default: one per core)', wholeNumber());
 }

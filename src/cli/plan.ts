@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { CompiledTarget } from '../compile/compiled-target.js';
+import type { CompiledTarget } from '../compile/compiled-target.js';
 import type { CompiledStep } from '../compile/pipeline.js';
 import { describe, type PlanRow } from '../compile/plan.js';
 import { ArrayDataset } from '../data/index.js';
@@ -11,36 +11,38 @@ import { Storage } from '../graph/storage.js';
 import type { Assignment, Target } from '../graph/target.js';
 import { crossEntropy, nll } from '../nn/loss.js';
 import { Adam } from '../optim/index.js';
-import { setDevice } from '../tensor/index.js';
+import { openDevice, setDevice } from '../tensor/index.js';
 import { evaluate, Trainer } from '../train/index.js';
 import { numel } from '../util/shape.js';
-import { newCommand, withJson } from './options.js';
+import { type DeviceFlags, newCommand, withDevice, withJson } from './options.js';
 import { bytes, grouped, print, printJson } from './output.js';
 import { modelNamed } from './summary.js';
 import { wholeNumber } from './usage.js';
+import { withKernels } from './with-kernels.js';
 
-interface Flags {
+interface Flags extends DeviceFlags {
   batch: number;
   inference?: boolean;
-  threads?: number;
   json?: boolean;
 }
 
 export function command(): Command {
   return withJson(
-    newCommand(
-      'plan',
-      'Shows how a training step of a model is compiled: kernels, what was fused into each, layouts, bytes, multiply-adds.',
-      'fovea plan classic --batch 64',
-      'fovea plan lenet5 --inference --json',
-    )
-      .argument('<model>', 'a name from `fovea models`')
-      .option('--batch <n>', 'pictures in a step', wholeNumber(), 64)
-      .option('--inference', 'forward only'),
+    withDevice(
+      newCommand(
+        'plan',
+        'Shows how a training step of a model is compiled: kernels, what was fused into each, layouts, bytes, multiply-adds.',
+        'fovea plan classic --batch 64',
+        'fovea plan lenet5 --inference --json',
+      )
+        .argument('<model>', 'a name from `fovea models`')
+        .option('--batch <n>', 'pictures in a step', wholeNumber(), 64)
+        .option('--inference', 'forward only'),
+    ),
   ).action(async (name: string, flags: Flags) => {
     const build = modelNamed(name);
     const model = build();
-    const planner = new Planner(await CompiledTarget.create({ threads: 1 }));
+    const planner = new Planner(withKernels(await openDevice(flags.device, flags)));
     setDevice(planner);
     try {
       const classes = Array.from({ length: build.numClasses }, (_, i) => String(i));

@@ -13,7 +13,8 @@ import { compile, manualSeed, rand, realize, setDevice, tensor } from '../tensor
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
 import { bytes, grouped, percent, print, printJson, table } from './output.js';
 import { modelNamed } from './summary.js';
-import { UsageError, wholeNumber } from './usage.js';
+import { wholeNumber } from './usage.js';
+import { withKernels } from './with-kernels.js';
 
 interface Flags extends DeviceFlags {
   batch: number;
@@ -47,12 +48,8 @@ export function command(): Command {
 
 async function profile(name: string, flags: Flags): Promise<void> {
   const build = modelNamed(name);
-  await onDevice(flags, async ({ target }) => {
-    if (!(target instanceof CompiledTarget)) {
-      throw new UsageError(
-        `The device '${target.name}' interprets graphs and has no kernels to profile; leave --device out.`,
-      );
-    }
+  await onDevice(flags, async (opened) => {
+    const target = withKernels(opened);
     const samples = new Map<CompiledStep, Float64Array[]>();
     setDevice(
       new CompiledTarget(target.device, (step, launchMs) => {

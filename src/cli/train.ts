@@ -268,7 +268,7 @@ function announce(flags: Flags, trainer: Trainer, device: OpenedDevice, run: str
     return;
   }
   const threads =
-    device.target.name === 'wasm' ? `, ${device.threads} ${device.threads === 1 ? 'thread' : 'threads'}` : '';
+    device.target.name !== 'reference' ? `, ${device.threads} ${device.threads === 1 ? 'thread' : 'threads'}` : '';
   print(
     `${pc.bold(flags.model)}  ${grouped(params)} parameters, ${grouped(counts.train)} training pictures, ${validation === undefined ? '' : `${grouped(validation)} for validation, `}${grouped(counts.test)} for the test`,
   );

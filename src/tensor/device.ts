@@ -36,7 +36,7 @@ export async function openDevice(name?: DeviceName, options: DeviceOptions = {})
   if (!isDeviceName(wanted)) {
     const near = suggest(wanted, deviceNames);
     throw new ConfigError(
-      `${preferred === undefined ? '' : 'FOVEA_DEVICE: '}There is no device '${wanted}'. ` +
+      `${preferred === undefined ? 'There' : 'FOVEA_DEVICE: there'} is no device '${wanted}'. ` +
         `${near === null ? `The devices are ${deviceNames.join(', ')}.` : `Did you mean ${near}?`}`,
     );
   }

@@ -1,14 +1,15 @@
 /** The same training gives the same bits: with any number of threads, in Node and in a page, with shared memory and without. */
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { devicesHere } from '../devices-here.js';
 import { Chromium, noChromium } from './chromium.js';
 import { lossesOf, type TrainingReport, train } from './training.js';
 
 const fiftySteps = { steps: 50, net: 'plain' } as const;
 
-describe('training in Node', () => {
+describe.each(devicesHere)('training in Node on $name', ({ name }) => {
   test('with batch norm, dropout and pooling: 1, 2 and 3 threads give the same bits', async () => {
-    const options = { steps: 6, net: 'regularised' } as const;
+    const options = { device: name, steps: 6, net: 'regularised' } as const;
     const reports = [await train({ ...options, threads: 1 })];
     for (const threads of [2, 3]) reports.push(await train({ ...options, threads }));
     expect(reports.map((r) => r.threads)).toEqual([1, 2, 3]);

@@ -4,6 +4,7 @@
  */
 
 import {
+  type DeviceName,
   device,
   loss as losses,
   manualSeed,
@@ -16,6 +17,7 @@ import {
 } from '../../src/index.js';
 
 export interface TrainingOptions {
+  readonly device?: DeviceName;
   readonly threads?: number;
   readonly steps: number;
   readonly net: 'plain' | 'regularised';
@@ -34,8 +36,8 @@ export interface TrainingReport {
 const classes = 4;
 const side = 16;
 
-export async function train({ threads, steps, net }: TrainingOptions): Promise<TrainingReport> {
-  const opened = await openDevice('wasm', { threads });
+export async function train({ device: name = 'wasm', threads, steps, net }: TrainingOptions): Promise<TrainingReport> {
+  const opened = await openDevice(name, { threads });
   const before = await device();
   setDevice(opened.target);
   try {
