@@ -64,11 +64,13 @@ export function spreadRow(k: KernelBuilder, s: Spread, oh: I32, emit: Emit): voi
         best = k.select(keep, best, value);
       }
       let sent: Float = k.load(dy, v * width, width);
+      const parts: Float[] = [];
       for (let tap = kh * kw - 1; tap > 0; tap--) {
-        emit(affine(origin).plus(shift(tap)), v, k.select(stays[tap - 1], 0, sent));
-        sent = k.select(stays[tap - 1], sent, 0);
+        parts.unshift(k.select<Float>(stays[tap - 1], 0, sent));
+        sent = k.select<Float>(stays[tap - 1], sent, 0);
       }
-      emit(origin, v, sent);
+      // Memory is written from its beginning to its end.
+      for (const [tap, part] of [sent, ...parts].entries()) emit(affine(origin).plus(shift(tap)), v, part);
     }
   });
   const covered = w.out[2] * kw;
