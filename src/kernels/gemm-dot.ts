@@ -35,7 +35,7 @@ export function planDot(g: GemmSizes, target: TargetInfo): DotPlan {
   const tiles = Math.max(1, Math.ceil(g.n / nr));
   const rowTiles = Math.max(1, Math.ceil(g.m / mr));
   const tileWork = mr * nr * g.k;
-  const chunked = target.registers > 16 && rowTiles >= 4 && g.m * g.k * 4 > nearBytes;
+  const chunked = target.registers > 16 && rowTiles >= 2 && g.m * g.k * 4 > nearBytes;
   const depth = chunked ? Math.floor(tileBytes / (4 * (mr + nr) * target.lanes)) * target.lanes : g.k;
   const groupTiles = chunked ? 4 : 1;
   // About 100 000 multiply–adds pay for handing out a task; sixteen tasks a thread even out, for nothing is packed twice.
@@ -67,7 +67,9 @@ export function planDot(g: GemmSizes, target: TargetInfo): DotPlan {
 /** What of a stays near while all of b passes: half of a second-level cache. */
 const nearBytes = 512 * 1024;
 /** What a tile reads of a chunk: most of a first-level cache. */
-const tileBytes = 30 * 1024;
+const tileBytes = 40 * 1024;
+/** A line of the cache. */
+const lineFloats = 16;
 
 /** Sums, one side's vectors and one more fit the registers; loads are few for what they feed. */
 function tile(g: GemmSizes, target: TargetInfo): [mr: number, nr: number] {
@@ -113,7 +115,7 @@ export function dotKernel(k: KernelBuilder, g: GemmSizes, plan: DotPlan, epilogu
 
     if (scratch === null) {
       const column = (at: Affine, n: number) =>
-        eachRowTile((row, m) => tileAt(row, at, m, n, affine(0), g.k, { sums: null, done: true }));
+        eachRowTile((row, m) => tileAt(row, at, m, n, affine(0), g.k, { sums: null, first: k.i32(1), done: true }));
       k.loop(columnShare, (t) => column(affine(t).times(nr), nr));
       lastOnly(k, columnTask, plan.columnTasks, columns.rest.length, () => {
         for (const c of columns.rest) column(affine(c.start), c.size);
@@ -124,22 +126,31 @@ export function dotKernel(k: KernelBuilder, g: GemmSizes, plan: DotPlan, epilogu
     const own = scratch.at(affine(task).times(plan.taskFloats));
     const waiting = plan.taskFloats / plan.groupTiles;
     const chunks = Math.ceil(g.k / plan.depth) - 1;
-    const onChunk = (column: Affine, n: number, slot: I32, from: Affine, depth: number, done: boolean) =>
+    const onChunk = (column: Affine, n: number, slot: I32, from: Affine, depth: number, first: I32, done: boolean) =>
       eachRowTile((row, m, tile) => {
+        // A part of what the same tiles will read of the next chunk, so that memory is at work all the time.
+        const lines = Math.ceil(plan.depth / lineFloats / plan.rowTilesEach);
+        const next = right.at(
+          column
+            .times(g.k)
+            .plus(from)
+            .plus(plan.depth)
+            .plus(tile.times(lines * lineFloats)),
+        );
+        for (let j = 0; j < n; j++) for (let l = 0; l < lines; l++) k.prefetch(next, j * g.k + l * lineFloats, 1);
         const sums = own.at(
           affine(slot)
             .times(waiting)
             .plus(tile.times(mr * nr * k.lanes)),
         );
-        tileAt(row, column, m, n, from, depth, { sums, done });
+        tileAt(row, column, m, n, from, depth, { sums, first, done });
       });
     /** Tiles of one width, `count` of them, all rows, over all of K. */
     const group = (first: I32, column: (t: I32) => Affine, n: number, count: I32) => {
-      k.loop(count.mul(waiting / k.lanes), (i) => k.store(own, affine(i).times(k.lanes), k.f32(0)));
-      const tiles = (from: Affine, depth: number, done: boolean) =>
-        k.loop(count, (t) => onChunk(column(first.add(t)), n, t, from, depth, done));
-      k.loop(chunks, (c) => tiles(affine(c).times(plan.depth), plan.depth, false));
-      tiles(affine(chunks * plan.depth), g.k - chunks * plan.depth, true);
+      const tiles = (from: Affine, depth: number, begins: I32, done: boolean) =>
+        k.loop(count, (t) => onChunk(column(first.add(t)), n, t, from, depth, begins, done));
+      k.loop(chunks, (c) => tiles(affine(c).times(plan.depth), plan.depth, c.eq(0), false));
+      tiles(affine(chunks * plan.depth), g.k - chunks * plan.depth, k.i32(chunks === 0 ? 1 : 0), true);
     };
     k.loop({ ...columnShare, step: plan.groupTiles }, (first) => {
       const count = columnShare.to.sub(first).min(k.i32(plan.groupTiles));
@@ -152,9 +163,10 @@ export function dotKernel(k: KernelBuilder, g: GemmSizes, plan: DotPlan, epilogu
   return k.finish(`gemm_${plan.key}_${g.m}x${g.n}x${g.k}_${epilogue.key}`);
 }
 
-/** How a tile begins and ends: with sums that waited in scratch, if any; by handing results on, or by leaving sums there again. */
+/** How a tile begins and ends: with sums that waited in scratch, if it is not the first; by handing results on, or by leaving sums there. */
 interface Ends {
   readonly sums: Ptr<'f32'> | null;
+  readonly first: I32;
   readonly done: boolean;
 }
 
@@ -179,9 +191,13 @@ function dotTile(
 ): void {
   const { lanes } = k;
   const waiting = (i: number, j: number) => (j * m + i) * lanes;
-  const sums = Array.from({ length: m }, (_, i) =>
-    Array.from({ length: n }, (_, j) => (ends.sums === null ? k.zero() : k.var(k.load(ends.sums, waiting(i, j))))),
-  );
+  const sums = Array.from({ length: m }, () => Array.from({ length: n }, () => k.zero()));
+  const before = ends.sums;
+  if (before !== null) {
+    k.if(ends.first.eq(0), () => {
+      for (let j = 0; j < n; j++) for (let i = 0; i < m; i++) sums[i][j].set(k.load(before, waiting(i, j)));
+    });
+  }
   const vectors = Math.floor(depth / lanes);
   const step = (pa: Ptr<'f32'>, pb: Ptr<'f32'>, at: number) => {
     const rows = sums.map((_, i) => k.load(pa, i * stride + at));
