@@ -8,6 +8,7 @@ import { Storage } from '../graph/storage.js';
 import type { Assignment, Target } from '../graph/target.js';
 import * as ops from '../ops/index.js';
 import { ReferenceTarget } from '../ops/reference/index.js';
+import { type Draw, drawOnHost } from '../util/draw.js';
 import { numel, type Shape } from '../util/shape.js';
 import { CompiledTarget } from './compiled-target.js';
 
@@ -270,5 +271,42 @@ describe('programs', () => {
     await wasm.realize([ops.neg(input([4]))], []);
     await wasm.dispose();
     await expect(wasm.realize([ops.abs(input([4]))], [])).rejects.toThrow(/disposed/);
+  });
+});
+
+describe('first values that nobody has looked at', () => {
+  const key = Int32Array.of(1, 2, 3, 4);
+  const cases: [what: string, shape: Shape, draw: Draw][] = [
+    ['normal, in blocks', [64, 32, 3, 3], { kind: 'normal', mean: 0, std: 0.1, key }],
+    ['uniform, in blocks with lanes to spare', [60, 32, 3, 3], { kind: 'uniform', low: -1, high: 1, key }],
+    ['zeros, in blocks with lanes to spare', [60, 32, 3, 3], { kind: 'constant', value: 0 }],
+    ['ones, in blocks with lanes to spare', [60, 32, 3, 3], { kind: 'constant', value: 1 }],
+  ];
+
+  test.each(cases)('%s: the device makes them where a step wants them', async (_what, shape, draw) => {
+    const t = await target(2);
+    const weight = new Storage(shape, 'float32', null, true);
+    const wanted = new Float32Array(numel(shape));
+    drawOnHost(wanted, draw);
+    const fill = vi.fn(() => wanted.slice());
+    weight.defer(fill, draw);
+    const y = ops.conv(input([1, 32, 6, 6]), ops.buffer(weight));
+    await t.realize([y], []);
+    expect(fill).toHaveBeenCalledTimes(draw.kind === 'constant' && draw.value === 1 ? 1 : 0); // only zeros may fill spare lanes
+    expect(weight.read()).toEqual(wanted);
+    const same = ops.conv(input([1, 32, 6, 6]), ops.buffer(new Storage(shape, 'float32', wanted, true)));
+    await t.realize([same], []);
+    expect(y.realized!.read()).toEqual(same.realized!.read());
+  });
+
+  test('stay undrawn, and are drawn later, when the device has no room for them', async () => {
+    const t = new CompiledTarget(await WasmDevice.create({ threads: 1, maxBytes: 4 * 2 ** 20 }));
+    open.push(t);
+    const large = new Storage([512, 512, 3, 3], 'float32', null, true);
+    const draw: Draw = { kind: 'normal', mean: 0, std: 1, key };
+    large.defer(() => new Float32Array(numel(large.shape)), draw);
+    const y = ops.conv(input([1, 512, 4, 4]), ops.buffer(large));
+    await expect(t.realize([y], [])).rejects.toThrow(/memory/);
+    expect(large.pendingDraw).toBe(draw);
   });
 });

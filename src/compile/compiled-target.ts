@@ -12,6 +12,7 @@ import { type DeviceBlock, Storage } from '../graph/storage.js';
 import type { Assignment, PreparedStep, Target } from '../graph/target.js';
 import { allocate, type DType, dtypeBytes, type TypedArray } from '../util/dtype.js';
 import { numel, type Shape } from '../util/shape.js';
+import { canDraw, drawProgram, worthDrawing } from './draw.js';
 import { pack, unpack } from './pack.js';
 import { type CompiledStep, compile } from './pipeline.js';
 import { type Trace, traceKey, traceRequest } from './trace.js';
@@ -104,8 +105,11 @@ export class CompiledTarget implements Target {
     hostValue: (storage: Storage) => TypedArray,
   ): Promise<TypedArray[]> {
     const slots = new Int32Array(step.program.slots);
-    for (const { storage, layout } of step.resident)
-      slots[storage + 1] = this.bring(trace.storages[storage], layout).address;
+    const resident = step.resident.map(({ storage, layout }) => ({ storage: trace.storages[storage], layout }));
+    await this.drawInitial(resident);
+    step.resident.forEach(({ storage }, i) => {
+      slots[storage + 1] = this.bring(resident[i].storage, resident[i].layout).address;
+    });
     const values: TypedArray[] = [];
     const hooks: RunHooks = {
       before: (arena) => {
@@ -174,21 +178,62 @@ export class CompiledTarget implements Target {
     return storage.block instanceof Block && storage.block.device === this.device ? storage.block : null;
   }
 
+  /** Draws first values that nobody has looked at yet where the step wants them, instead of bringing them from the host. */
+  private async drawInitial(resident: readonly { storage: Storage; layout: Layout }[]): Promise<void> {
+    const pending = resident.flatMap(({ storage, layout }) => {
+      const draw = storage.pendingDraw;
+      const { shape } = storage;
+      return draw !== null && draw.kind !== 'constant' && canDraw({ shape, layout })
+        ? [{ storage, shape, layout, draw }]
+        : [];
+    });
+    if (pending.reduce((sum, { shape }) => sum + numel(shape), 0) < worthDrawing) return;
+    const { program, tables } = drawProgram(pending, this.info);
+    const loaded = await this.device.load(this.device.assemble(program));
+    const blocks: Block[] = [];
+    try {
+      for (const { storage, layout } of pending) blocks.push(this.blockFor(storage, layout));
+      const before = (arena: number) => this.stage(tables, arena);
+      await this.device.run(loaded, Int32Array.of(0, ...blocks.map((b) => b.address)), { before });
+    } catch (error) {
+      for (const block of blocks) block.free();
+      throw error;
+    } finally {
+      await this.device.unload(loaded);
+    }
+    pending.forEach(({ storage }, i) => void this.settle(storage, blocks[i]));
+  }
+
   /** Makes sure a persistent storage lies in device memory in `layout`. */
   private bring(storage: Storage, layout: Layout): Block {
     const present = this.blockOf(storage);
     if (present !== null && sameLayout(present.layout, layout)) return present;
+    const size = physicalSize(storage.shape, layout);
+    const draw = storage.pendingDraw;
+    if (draw?.kind === 'constant' && (draw.value === 0 || size === numel(storage.shape))) {
+      const made = this.blockFor(storage, layout);
+      this.device.f32(made.address, size).fill(draw.value);
+      return this.settle(storage, made);
+    }
     const data = storage.read();
-    const bytes = physicalSize(storage.shape, layout) * dtypeBytes[storage.dtype];
-    const address = this.device.alloc(bytes + readAheadBytes);
-    const made = new Block(this.device, address, layout, storage.shape, storage.dtype);
+    const made = this.blockFor(storage, layout);
     const packed = pack(data, storage.shape, storage.dtype, layout);
     this.device.bytes(made.address, packed.byteLength).set(bytesOf(packed));
+    return this.settle(storage, made);
+  }
+
+  private blockFor({ shape, dtype }: Storage, layout: Layout): Block {
+    const bytes = physicalSize(shape, layout) * dtypeBytes[dtype];
+    return new Block(this.device, this.device.alloc(bytes + readAheadBytes), layout, shape, dtype);
+  }
+
+  /** From now on the storage's value is what lies in the block. */
+  private settle(storage: Storage, block: Block): Block {
     storage.release();
-    storage.block = made;
+    storage.block = block;
     storage.host = null;
-    freeWhenDropped.register(storage, made, made);
-    return made;
+    freeWhenDropped.register(storage, block, block);
+    return block;
   }
 
   private stage(data: TypedArray, address: number): void {

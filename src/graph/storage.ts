@@ -3,6 +3,7 @@
  * A graph's `buffer` nodes point here. Writing a new value in place bumps `version`, so a node recorded before the write knows it is stale.
  */
 
+import type { Draw } from '../util/draw.js';
 import { allocate, type DType, type TypedArray } from '../util/dtype.js';
 import { numel, type Shape } from '../util/shape.js';
 
@@ -35,12 +36,14 @@ export class Storage {
   block: DeviceBlock | null = null;
   #host: TypedArray | null;
   #fill: (() => TypedArray) | null = null;
+  #draw: Draw | null = null;
 
   /** Row-major host data; null once the device's copy is the only current one. */
   get host(): TypedArray | null {
     if (this.#fill !== null) {
       this.#host = this.#fill();
       this.#fill = null;
+      this.#draw = null;
     }
     return this.#host;
   }
@@ -48,6 +51,7 @@ export class Storage {
   set host(data: TypedArray | null) {
     this.#host = data;
     this.#fill = null;
+    this.#draw = null;
   }
 
   static zeros(shape: Shape, dtype: DType, persistent = false): Storage {
@@ -67,12 +71,21 @@ export class Storage {
     this.version++;
   }
 
-  /** Like `write`, but `fill` runs when somebody first looks: initial weights that a checkpoint replaces are never drawn. */
-  defer(fill: () => TypedArray): void {
+  /**
+   * Like `write`, but `fill` runs when somebody first looks: initial weights that a checkpoint replaces are never drawn. `draw` says what fill
+   * will do, so that a device can do it in its place.
+   */
+  defer(fill: () => TypedArray, draw: Draw | null = null): void {
     this.release();
     this.version++;
     this.#host = null;
     this.#fill = fill;
+    this.#draw = draw;
+  }
+
+  /** What the value will be drawn from; null when it is known already, or is not drawn. */
+  get pendingDraw(): Draw | null {
+    return this.#draw;
   }
 
   /** Gives device memory back (the value stays only if it is on the host). */

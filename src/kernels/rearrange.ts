@@ -175,7 +175,7 @@ export function randomBitsLowering(n: number): Lowering {
   };
 }
 
-function philox(k: KernelBuilder, counter: Int[], key: Int[], width: number): Int[] {
+export function philox(k: KernelBuilder, counter: Int[], key: Int[], width: number): Int[] {
   let [c0, c1, c2, c3] = counter;
   let [k0, k1] = key;
   const m0 = k.int(0xd2511f53 | 0, width);

@@ -73,6 +73,14 @@ describe('initialisers', () => {
     for (const [p, x] of known) expect(init.normalQuantile(p)).toBeCloseTo(x, 13);
   });
 
+  it('draw normal values that are the quantiles of uniform ones to 2e-6', async () => {
+    const words = manualSeed(6).bits(10_000);
+    manualSeed(6);
+    const x = await values([100, 100], (p) => init.normal(p));
+    const exact = Array.from(words, (word) => init.normalQuantile((word + 0.5) / 2 ** 32 + 0.5));
+    for (const [i, z] of exact.entries()) expect(Math.abs(x[i] - z)).toBeLessThan(2e-6);
+  });
+
   it('make orthogonal rows or columns', async () => {
     manualSeed(4);
     for (const [rows, cols] of [

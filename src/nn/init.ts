@@ -1,12 +1,13 @@
 /**
- * Initial values of parameters, with PyTorch's names and defaults. Values come from the seeded global generator, drawn on the host and
- * only when somebody first looks at them: building a model is instant, and one whose weights come from a file never draws any. What is
- * drawn depends on the seed and on the order of the calls alone.
+ * Initial values of parameters, with PyTorch's names and defaults. Values come from the seeded global generator, and are drawn only when
+ * somebody first looks at them: building a model is instant, and one whose weights come from a file never draws any. The device draws uniform
+ * and normal ones itself, where they are to lie. What is drawn depends on the seed and on the order of the calls alone.
  * Sources: Glorot and Bengio 2010; He et al. 2015, arXiv:1502.01852; Saxe et al. 2013, arXiv:1312.6120.
  */
 
 import { defaultGenerator, type Tensor } from '../tensor/index.js';
 import { deferValue } from '../tensor/runtime.js';
+import { type Draw, drawOnHost } from '../util/draw.js';
 import { ConfigError, ShapeError } from '../util/errors.js';
 import { philoxFill } from '../util/philox.js';
 import { formatShape, numel, type Shape } from '../util/shape.js';
@@ -23,7 +24,7 @@ export interface KaimingOptions {
 
 /** Sets `tensor` to `value` everywhere. */
 export function constant<T extends Tensor>(tensor: T, value: number): T {
-  return defer(tensor, (out) => out.fill(value));
+  return defer(tensor, { kind: 'constant', value });
 }
 
 export function zeros<T extends Tensor>(tensor: T): T {
@@ -36,17 +37,12 @@ export function ones<T extends Tensor>(tensor: T): T {
 
 /** Uniform in [low, high). */
 export function uniform<T extends Tensor>(tensor: T, low = 0, high = 1): T {
-  const scale = (high - low) * 2 ** -24;
-  return draw(tensor, (bits, out) => {
-    for (let i = 0; i < out.length; i++) out[i] = low + (bits[i] >>> 8) * scale;
-  });
+  return defer(tensor, { kind: 'uniform', low, high, key: nextKey() });
 }
 
 /** Normal with this mean and standard deviation. */
 export function normal<T extends Tensor>(tensor: T, mean = 0, std = 1): T {
-  return draw(tensor, (bits, out) => {
-    for (let i = 0; i < out.length; i++) out[i] = mean + std * normalQuantile(((bits[i] >>> 0) + 0.5) * 2 ** -32);
-  });
+  return defer(tensor, { kind: 'normal', mean, std, key: nextKey() });
 }
 
 /** Normal, redrawn until within [low, high] (bounds are values, not multiples of `std`, as in PyTorch). */
@@ -55,6 +51,8 @@ export function truncNormal<T extends Tensor>(
   { mean = 0, std = 1, low = -2, high = 2 }: { mean?: number; std?: number; low?: number; high?: number } = {},
 ): T {
   if (!(low < high)) throw new ConfigError(`truncNormal: low must lie below high; got [${low}, ${high}]`);
+  // What 32 random bits never reach needs no cutting off.
+  if (Math.min(mean - low, high - mean) > farthest * std) return normal(tensor, mean, std);
   const from = normalCdf((low - mean) / std);
   const width = normalCdf((high - mean) / std) - from;
   return draw(tensor, (bits, out) => {
@@ -169,26 +167,31 @@ function kaimingStd(
   return calculateGain(nonlinearity, a) / Math.sqrt(fans(op, shape)[mode]);
 }
 
-/** Fills the tensor with `fill` when somebody first looks. */
-function defer<T extends Tensor>(tensor: T, fill: (out: Float32Array) => void): T {
+/** Gives the tensor the values of `source` when somebody first looks: one the device knows to draw, or a function of the host. */
+function defer<T extends Tensor>(tensor: T, source: Draw | ((out: Float32Array) => void)): T {
   if (tensor.storage === null || tensor.dtype !== 'float32') {
     throw new ConfigError(
       `init: only float32 parameters and buffers can be initialised; got ${tensor.storage === null ? 'an intermediate result' : tensor.dtype}`,
     );
   }
-  deferValue(tensor, () => {
+  const fill = () => {
     const out = new Float32Array(tensor.size);
-    fill(out);
+    if (typeof source === 'function') source(out);
+    else drawOnHost(out, source);
     return out;
-  });
+  };
+  deferValue(tensor, fill, typeof source === 'function' ? null : source);
   return tensor;
 }
 
-/** Takes a stream of the generator now and turns its bits into values when they are needed. */
+function nextKey(): Int32Array {
+  return defaultGenerator().nextKey();
+}
+
+/** Takes a stream of the generator now and turns its bits into values, on the host, when they are needed. */
 export function draw<T extends Tensor>(tensor: T, convert: (bits: Int32Array, out: Float32Array) => void): T {
-  const key = defaultGenerator().nextKey();
+  const key = nextKey();
   return defer(tensor, (out) => {
-    // The bits lie where the values go: 25 million weights need no second array.
     const bits = new Int32Array(out.buffer);
     philoxFill(bits, key);
     convert(bits, out);
@@ -267,6 +270,9 @@ export function normalQuantile(p: number): number {
       1);
   return q < 0 ? -x : x;
 }
+
+/** No word of 32 bits gives a normal value farther from the mean than this many standard deviations. */
+const farthest = 6.5;
 
 /** Φ(x), as the inverse of its inverse: only used once for each truncated distribution. */
 function normalCdf(x: number): number {

@@ -9,6 +9,7 @@ import { Storage } from '../graph/storage.js';
 import type { Assignment, Target } from '../graph/target.js';
 import { cast, stopGradient, where } from '../ops/elementwise.js';
 import { buffer } from '../ops/source.js';
+import type { Draw } from '../util/draw.js';
 import { allocate, type TypedArray } from '../util/dtype.js';
 import { ConfigError, ShapeError } from '../util/errors.js';
 import { formatShape, numel, sameShape } from '../util/shape.js';
@@ -132,14 +133,17 @@ function writeHost(tensor: Tensor, data: TypedArray): void {
   becomeCurrent(tensor, storage);
 }
 
-/** Like `assign` of host data, which `fill` writes when somebody first looks: initial weights that a file replaces are never drawn. */
-export function deferValue(tensor: Tensor, fill: () => TypedArray): void {
+/**
+ * Like `assign` of host data, which `fill` writes when somebody first looks: initial weights that a file replaces are never drawn. `draw` says
+ * what fill will do, so that the device can do it in its place.
+ */
+export function deferValue(tensor: Tensor, fill: () => TypedArray, draw: Draw | null = null): void {
   if (running) {
     writeHost(tensor, fill());
     return;
   }
   const storage = makePersistent(tensor);
-  storage.defer(fill);
+  storage.defer(fill, draw);
   becomeCurrent(tensor, storage);
 }
 
@@ -151,8 +155,10 @@ export function makePersistent(tensor: Tensor): Storage {
   const source = storageOf(tensor);
   const storage = new Storage(tensor.shape, tensor.dtype, null, true);
   tensor.storage = storage;
-  if (uniform !== undefined) storage.defer(() => allocate(storage.dtype, numel(storage.shape)).fill(uniform));
-  else if (source !== null) storage.write(source.read().slice());
+  if (uniform !== undefined) {
+    const fill = () => allocate(storage.dtype, numel(storage.shape)).fill(uniform);
+    storage.defer(fill, storage.dtype === 'float32' ? { kind: 'constant', value: uniform } : null);
+  } else if (source !== null) storage.write(source.read().slice());
   else {
     const first = stopGradient(node);
     storage.defer(() => allocate(storage.dtype, numel(storage.shape))); // until the first value is computed
