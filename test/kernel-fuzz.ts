@@ -127,6 +127,7 @@ export function kernelOf(code: readonly number[], { lanes = 4, pressure = 0 }: R
       () => add(s, n()[pick(['not', 'neg', 'toF', 'toFU'] as const)]()),
       () => add(s, n()[pick(['eq', 'ne', 'lt', 'le', 'gt', 'ge', 'ltU'] as const)](n())),
       () => add(s, pick(s.i1)[pick(['div', 'rem'] as const)](pick(s.i1).and(15).add(1))),
+      () => add(s, pick(s.i1)[pick(['div', 'rem'] as const)](pick([2, 3, 7, 64, 1000, -5]))),
       () => add(s, k.select<Float>(n().lt(n()), x(), x())),
       () => add(s, k.select<Int>(n().ge(n()), n(), n())),
       () => add(s, k.load(pick(s.fPtrs), small(s).mul(pick([1, 2])), width)),

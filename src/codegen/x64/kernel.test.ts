@@ -233,6 +233,12 @@ describe.each(LEVELS)('%s:', (level) => {
         bothWays(level, 'i32', false, ints, (_, a: Int, b: Int) => a.xor(b).shrU(3)[op](c).add(b));
       }
     }
+    // What was not negative may have wrapped.
+    for (const op of ['div', 'rem'] as const) {
+      bothWays(level, 'i32', false, ints, (_, a: Int) => a.shrU(1).mul(3)[op](7));
+      bothWays(level, 'i32', false, ints, (_, a: Int, b: Int) => a.shrU(1).add(b.shrU(2))[op](8));
+      bothWays(level, 'i32', false, ints, (_, a: Int) => a.and(0xfff).mul(100)[op](7));
+    }
     const safe = (b: Int): Int => b.and(0xff).add(1);
     bothWays(level, 'i32', false, ints, (_, a: Int, b: Int) => a.div(safe(b)));
     bothWays(level, 'i32', false, ints, (_, a: Int, b: Int) => a.rem(safe(b)));
