@@ -44,9 +44,67 @@ export function pointwiseKernel(k: KernelBuilder, name: string, sizes: readonly 
   const dims = space.sizes;
   const inner = dims[dims.length - 1];
   const unrolledVectors = dims.length > 1 && inner <= 4 * k.lanes && inner % k.lanes === 0 ? inner / k.lanes : 0;
-  if (unrolledVectors > 0) blockLoop(k, merged, pointers, dims, unrolledVectors);
+  const crossing = crossedAxis(k, merged, dims);
+  if (crossing !== null && unrolledVectors === 0) crossLoop(k, merged, pointers, dims, crossing);
+  else if (unrolledVectors > 0) blockLoop(k, merged, pointers, dims, unrolledVectors);
   else rowLoop(k, merged, pointers, dims);
   return k.finish(name);
+}
+
+/** Elements of a line of the cache. */
+const lineElements = 16;
+
+/**
+ * The axis along which an operand's elements lie side by side, where that is not the last: one that is transposed. Going along the last axis
+ * alone would fetch a line for each element.
+ */
+function crossedAxis(k: KernelBuilder, body: Body, dims: readonly number[]): number | null {
+  const axis = dims.length - 1;
+  if (dims[axis] < k.lanes || body.outputs.some((o) => o.to.strides[axis] !== 1)) return null;
+  for (const { strides } of body.operands) {
+    if (Math.abs(strides[axis]) < lineElements) continue;
+    const beside = strides.findIndex((s, d) => Math.abs(s) === 1 && dims[d] >= 4);
+    if (beside >= 0) return beside;
+  }
+  return null;
+}
+
+/** Vectors run along the last axis; a few rows of the crossed axis take their turns on each, so that the lines read for one serve all. */
+function crossLoop(
+  k: KernelBuilder,
+  body: Body,
+  pointers: BodyPointers,
+  dims: readonly number[],
+  crossed: number,
+): void {
+  const axis = dims.length - 1;
+  const vectors = Math.floor(dims[axis] / k.lanes);
+  const tail = dims[axis] - vectors * k.lanes;
+  const others = dims.slice(0, axis).map((n, d) => (d === crossed ? Math.ceil(n / lineElements) : n));
+  shareOut(k, others, vectors, k.lanes * Math.min(lineElements, dims[crossed]), (outer, from, to, last) => {
+    const firstRow = outer[crossed].mul(lineElements);
+    const lastRow = firstRow.add(lineElements).min(k.i32(dims[crossed]));
+    const onRows = (at: Affine, part?: LanePart) => {
+      const coords = [...outer.with(crossed, k.i32(0)), at];
+      const ins = body.operands.map((o, i) => pointers.operands[i].at(offsetAt(o, coords)));
+      const outs = body.outputs.map((o, i) => pointers.outputs[i].at(offsetAt(o.to, coords)));
+      k.loop({ from: firstRow, to: lastRow }, (row) => {
+        const read = (i: number) => {
+          const { strides } = body.operands[i];
+          return loadLanes(k, ins[i].at(affine(row).times(strides[crossed])), strides[axis], k.lanes, part);
+        };
+        const values = evaluateSteps(k, body, k.lanes, read, []);
+        body.outputs.forEach((o, i) => {
+          storeLanes(k, outs[i].at(affine(row).times(o.to.strides[crossed])), 1, values[o.step], k.lanes, part);
+        });
+      });
+    };
+    k.loop({ from, to }, (v) => onRows(affine(v).times(k.lanes)));
+    if (tail === 0) return;
+    const finish = () => onRows(affine(dims[axis] - k.lanes), { first: k.lanes - tail, count: tail });
+    if (last === true) finish();
+    else k.if(last, finish);
+  });
 }
 
 /** The last axis is a block of a few vectors, written out; the loop runs over the axis before it, a few blocks a turn. */
