@@ -55,6 +55,7 @@ const VECTORS = [xmm, xmm, ymm, zmm];
 /** Rounding of vroundps and vrndscaleps, inexact not reported: nearest, floor, ceil, trunc. */
 const ROUNDINGS = [8, 9, 10, 11];
 const SCALES = [1, 2, 4, 8] as const;
+const PAGE = 4096;
 /** Words that a division puts aside. */
 const DIVISION_WORDS = 5;
 /** An innermost loop starts on a line of the operation cache. */
@@ -120,6 +121,8 @@ class Emitter {
   private enter(): void {
     const { asm, frameBytes } = this;
     if (frameBytes === 0) return;
+    // Windows grows a stack by the page below the lowest one touched.
+    for (let at = PAGE; at <= frameBytes; at += PAGE) asm.or32(mem(rsp, -at), 0);
     if (!this.aligned) {
       asm.sub(rsp, frameBytes);
       return;

@@ -378,6 +378,20 @@ describe.skipIf(whyNot('avx2') !== null)('registers', () => {
     }
   });
 
+  test.each(LEVELS)('a frame of several pages, %s', (level) => {
+    const lanes = lanesOf(level);
+    const k = new KernelBuilder({ lanes });
+    const p = k.param('p', 'f32');
+    k.tasks(1, () => {
+      const all = Array.from({ length: 300 }, (_, i) => k.load(p, lanes * i) as Float);
+      for (const [i, v] of all.toReversed().entries()) k.store(p, lanes * i, v.add(i));
+    });
+    const kernel = k.finish('deep');
+    expect(machineCode(kernel, level).frameVectors * 4 * lanes).toBeGreaterThan(8192);
+    const memory = new Uint8Array(Float32Array.from({ length: 300 * lanes }, (_, i) => i).buffer);
+    expect(runX64(level, kernel, memory, [0])).toEqual(runInterpreter(kernel, memory, [0]));
+  });
+
   test('what the innermost loop does not use goes to the frame first', () => {
     const k = new KernelBuilder({ lanes: 8 });
     const p = k.param('p', 'f32');
