@@ -114,6 +114,15 @@ describe('rewrites', () => {
     expect(simplified([ops.permute(ops.permute(ops.neg(x), [1, 2, 0]), [2, 0, 1])]).roots[0].op).toBe(ops.negOp);
   });
 
+  test('a matrix product reads what is transposed as it lies', () => {
+    const [x, w] = [input([2, 3, 4]), input([2, 5, 4])];
+    const [product] = simplified([ops.matmul(x, ops.permute(w, [0, 2, 1]))]).roots;
+    expect(product.attrs).toEqual({ transA: false, transB: true });
+    expect(product.inputs.map((i) => i.shape)).toEqual([x.shape, w.shape]);
+    const other = ops.permute(input([5, 4, 2]), [2, 1, 0]);
+    expect(simplified([ops.matmul(x, other)]).roots[0].attrs).toEqual({ transA: false, transB: false });
+  });
+
   test('argmax comes apart into what has kernels', () => {
     expect(text(ops.argmax(input([3, 4]), 1))).toContain('maxReduce');
     expect(text(ops.argmax(input([3, 4]), 1))).not.toContain('argmax');

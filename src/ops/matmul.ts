@@ -4,10 +4,10 @@
  */
 
 import type { Node } from '../graph/node.js';
-import { defineOp, record } from '../graph/op.js';
+import { defineOp, type Op, record } from '../graph/op.js';
 import { matmulLowerings } from '../kernels/gemm.js';
 import { numel, type Shape, sameShape } from '../util/shape.js';
-import { expand, reshape } from './movement.js';
+import { expand, permuteOp, reshape } from './movement.js';
 import { requireDType } from './require-dtype.js';
 import { broadcast, type Operand, shapeError } from './shape-error.js';
 
@@ -59,7 +59,7 @@ export function matmulGeometry(aShape: Shape, bShape: Shape, { transA, transB }:
   return { batch: numel(aShape.slice(0, -2)), m, n, k, transA, transB };
 }
 
-export const matmulOp = defineOp<MatmulParams>('matmul', {
+export const matmulOp: Op<MatmulParams> = defineOp<MatmulParams>('matmul', {
   infer([a, b], p) {
     requireDType('matmul', 'a', a.dtype, 'float32');
     requireDType('matmul', 'b', b.dtype, 'float32');
@@ -75,6 +75,12 @@ export const matmulOp = defineOp<MatmulParams>('matmul', {
     const da = transA ? product(b, dy, transB, true) : product(dy, b, false, !transB);
     const db = transB ? product(dy, a, true, transA) : product(a, dy, !transA, false);
     return [da, db];
+  },
+  simplify({ inputs: [a, b], attrs }) {
+    const [x, y] = [untransposed(a), untransposed(b)];
+    if (x === null && y === null) return null;
+    const p = { ...attrs, transA: attrs.transA !== (x !== null), transB: attrs.transB !== (y !== null) };
+    return record(matmulOp, [x ?? a, y ?? b], p);
   },
   lower: ({ inputs: [a, b], attrs }, target) => matmulLowerings(matmulGeometry(a.shape, b.shape, attrs), target),
   macs: ({ inputs: [a, b], attrs }) => {
@@ -100,6 +106,15 @@ function batched(a: Node, b: Node, p: MatmulParams): Node {
   }
   const batch = broadcast('matmul', aBatch, bBatch);
   return record(matmulOp, [expandBatch(a, batch), expandBatch(b, batch)], p);
+}
+
+/** What a node transposes the last two axes of, or null. */
+function untransposed(node: Node): Node | null {
+  if (node.op !== permuteOp) return null;
+  const { axes } = node.attrs as { readonly axes: readonly number[] };
+  const last = axes.length - 1;
+  const swaps = axes.every((axis, d) => axis === (d === last ? d - 1 : d === last - 1 ? d + 1 : d));
+  return swaps ? node.inputs[0] : null;
 }
 
 function expandBatch(x: Node, batch: Shape): Node {
