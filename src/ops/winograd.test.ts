@@ -8,7 +8,7 @@ import { numel, type Shape } from '../util/shape.js';
 import { conv } from './conv.js';
 import { ReferenceTarget } from './reference/index.js';
 import { buffer } from './source.js';
-import { winogradConv, winogradInputOp, winogradOutputOp, winogradPays } from './winograd.js';
+import { winogradConv, winogradConvOp, winogradPays } from './winograd.js';
 
 function numbers(shape: Shape, seed: number): Float32Array {
   let state = seed * 2654435761 + 12345;
@@ -78,25 +78,24 @@ describe('winograd convolution', () => {
   it.each([wasmTarget, ...wideTargets])('has kernels that follow the meaning: $name', async (target) => {
     for (const [, c] of cases) {
       const { filtered } = build(c);
-      for (const node of [filtered!.inputs[0].inputs[0], filtered!]) {
-        const op = node.op.name === 'winogradInput' ? winogradInputOp : winogradOutputOp;
-        const [lowering] = op.facts.lower!(node as never, target);
-        const input = node.inputs[0];
-        const data = Float32Array.from(await valuesOf(input));
-        const other = numbers(node.shape, 7);
-        const got = runLowering(lowering, [{ data, shape: input.shape }], node.shape, other, {
-          fused: true,
-          target,
-          interpreted: target.lanes !== 4,
-        });
-        const exact = await valuesOf(node);
-        const scale = Math.max(...Array.from(exact, Math.abs));
-        let worst = 0;
-        for (let i = 0; i < got.length; i++) {
-          worst = Math.max(worst, Math.abs(got[i] - Math.max(0, exact[i] * 0.5 + other[i])));
-        }
-        expect(worst / scale).toBeLessThan(2e-6);
+      const node = filtered!;
+      const [lowering] = winogradConvOp.facts.lower!(node as never, target);
+      const inputs = await Promise.all(
+        node.inputs.map(async (input) => ({ data: Float32Array.from(await valuesOf(input)), shape: input.shape })),
+      );
+      const other = numbers(node.shape, 7);
+      const got = runLowering(lowering, inputs, node.shape, other, {
+        fused: true,
+        target,
+        interpreted: target.lanes !== 4,
+      });
+      const exact = await valuesOf(node);
+      const scale = Math.max(...Array.from(exact, Math.abs));
+      let worst = 0;
+      for (let i = 0; i < got.length; i++) {
+        worst = Math.max(worst, Math.abs(got[i] - Math.max(0, exact[i] * 0.5 + other[i])));
       }
+      expect(worst / scale).toBeLessThan(2e-6);
     }
   });
 });

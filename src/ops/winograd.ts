@@ -1,8 +1,7 @@
 /**
- * A 3×3 convolution of stride 1 as Winograd's minimal filtering (kernels/winograd.ts), in three primitives' worth of graph:
+ * A 3×3 convolution of stride 1 as Winograd's minimal filtering F(4×4, 3×3), see kernels/winograd.ts:
  *
- *   x → winogradInput → [36, tiles, C]   ┐
- *   w → winogradWeight → [36, C, O]      ┴ matmul → [36, tiles, O] → winogradOutput → y
+ *   w → winogradWeight → u [O, 36, C];   x, u → winogradConv → y
  *
  * It pays where the weights are the same from call to call, so that theirs is computed ahead, and where the pictures are large enough to pay
  * for reading four times the weights.
@@ -11,14 +10,7 @@
 import type { Node } from '../graph/node.js';
 import { defineOp, record } from '../graph/op.js';
 import { Storage } from '../graph/storage.js';
-import {
-  tilesOf,
-  type WinogradSizes,
-  winogradInputLowering,
-  winogradOutputLowering,
-  winogradPatch,
-  winogradTile,
-} from '../kernels/winograd.js';
+import { matrices, places, tilesOf, winogradLowering } from '../kernels/winograd.js';
 import { numel, type Shape } from '../util/shape.js';
 import { matmul } from './matmul.js';
 import { permute, reshape } from './movement.js';
@@ -30,17 +22,8 @@ export function winogradConv(x: Node, weight: Node, p: ConvParams, outShape: Sha
   if (x.shape.length !== 4 || p.groups !== 1) return null;
   if ([...weight.shape.slice(2)].some((size) => size !== 3)) return null;
   if (p.stride.some((s) => s !== 1) || p.dilation.some((d) => d !== 1)) return null;
-  const [[images, channels, height, width], filters] = [x.shape, weight.shape[0]];
-  if (channels % channelMultiple !== 0 || filters % channelMultiple !== 0) return null;
-  const sizes: WinogradSizes = {
-    images,
-    channels,
-    in: [height, width],
-    out: [outShape[2], outShape[3]],
-    before: [p.padding[0][0], p.padding[1][0]],
-  };
-  const products = matmul(record(winogradInputOp, [x], sizes), winogradWeight(weight));
-  return record(winogradOutputOp, [products], { ...sizes, channels: filters });
+  if (x.shape[1] % channelMultiple !== 0 || weight.shape[0] % channelMultiple !== 0) return null;
+  return record(winogradConvOp, [x, winogradWeight(weight)], { padding: p.padding, out: [outShape[2], outShape[3]] });
 }
 
 /** Blocks of channels are filled on every target. */
@@ -54,7 +37,6 @@ const macsPerTileByte = 1;
 export function winogradPays([, channels]: Shape, [images, filters, height, width]: Shape): boolean {
   const tiles = images * tilesOf(height) * tilesOf(width);
   const pairs = channels * filters;
-  const places = winogradPatch ** 2;
   const direct = images * height * width * pairs * 9 + macsPerWeightByte * pairs * 9 * 4;
   const filtered =
     1.15 * places * tiles * pairs +
@@ -63,114 +45,70 @@ export function winogradPays([, channels]: Shape, [images, filters, height, widt
   return filtered < 0.8 * direct;
 }
 
-const tilesOfPicture = (s: WinogradSizes): number => s.images * tilesOf(s.out[0]) * tilesOf(s.out[1]);
-
-/** [O, C, 3, 3] → [36, C, O]: G g Gᵀ for each pair of channels. */
+/** [O, C, 3, 3] → [O, 36, C]: G g Gᵀ for each pair of channels. */
 function winogradWeight(weight: Node): Node {
   const [filters, channels] = weight.shape;
   const rows = reshape(weight, [filters * channels, 9]);
-  const values = matmul(rows, buffer(new Storage([9, winogradPatch ** 2], 'float32', weightMatrix())));
-  return permute(reshape(values, [filters, channels, winogradPatch ** 2]), [2, 1, 0]);
+  const values = matmul(rows, buffer(new Storage([9, places], 'float32', weightMatrix())));
+  return permute(reshape(values, [filters, channels, places]), [0, 2, 1]);
 }
-
-const G = [
-  [1 / 4, 0, 0],
-  [-1 / 6, -1 / 6, -1 / 6],
-  [-1 / 6, 1 / 6, -1 / 6],
-  [1 / 24, 1 / 12, 1 / 6],
-  [1 / 24, -1 / 12, 1 / 6],
-  [0, 0, 1],
-];
-const BT = [
-  [4, 0, -5, 0, 1, 0],
-  [0, -4, -4, 1, 1, 0],
-  [0, 4, -4, -1, 1, 0],
-  [0, -2, -1, 2, 1, 0],
-  [0, 2, -1, -2, 1, 0],
-  [0, 4, 0, -5, 0, 1],
-];
-const AT = [
-  [1, 1, 1, 1, 1, 0],
-  [0, 1, -1, 2, -2, 0],
-  [0, 1, 1, 4, 4, 0],
-  [0, 1, -1, 8, -8, 1],
-];
 
 /** [9, 36]: column (i, j) holds what each weight adds to (G g Gᵀ)[i, j]. */
 function weightMatrix(): Float32Array {
-  const places = winogradPatch ** 2;
+  const G = matrices.weights;
   const matrix = new Float32Array(9 * places);
   for (let tap = 0; tap < 9; tap++) {
     for (let place = 0; place < places; place++) {
-      const [i, j] = [Math.floor(place / winogradPatch), place % winogradPatch];
+      const [i, j] = [Math.floor(place / G.length), place % G.length];
       matrix[tap * places + place] = G[i][Math.floor(tap / 3)] * G[j][tap % 3];
     }
   }
   return matrix;
 }
 
-/** x [N, C, H, W] → [36, tiles, C]: Bᵀ d B of every tile. */
-export const winogradInputOp = defineOp<WinogradSizes>('winogradInput', {
-  infer: (_, s) => ({ shape: [winogradPatch ** 2, tilesOfPicture(s), s.channels], dtype: 'float32' }),
-  reference([x], s, out) {
-    const data = new Float64Array(numel(out.shape));
-    eachTile(s, (image, channel, tile, [top, left]) => {
-      const patch = square(winogradPatch, (y, column) => {
-        const [row, at] = [top - s.before[0] + y, left - s.before[1] + column];
-        const inside = row >= 0 && row < s.in[0] && at >= 0 && at < s.in[1];
-        return inside ? x.data[((image * s.channels + channel) * s.in[0] + row) * s.in[1] + at] : 0;
-      });
-      sandwich(BT, patch).forEach((value, place) => {
-        data[(place * out.shape[1] + tile) * s.channels + channel] = value;
-      });
-    });
-    return data;
-  },
-  lower: ({ inputs: [x], attrs }, target) => [winogradInputLowering(x.shape, attrs, target)],
-});
+interface WinogradAttrs {
+  readonly padding: ConvParams['padding'];
+  /** H' and W'. */
+  readonly out: readonly [number, number];
+}
 
-/** [36, tiles, O] → [N, O, H', W']: Aᵀ m A of every tile; `channels` is O. */
-export const winogradOutputOp = defineOp<WinogradSizes>('winogradOutput', {
-  infer: (_, s) => ({ shape: [s.images, s.channels, ...s.out], dtype: 'float32' }),
-  reference([m], s, out) {
+/** x [N, C, H, W], u [O, 36, C] → [N, O, H', W']: for each tile, Aᵀ (Σ over channels of u ⊙ Bᵀ d B) A. */
+export const winogradConvOp = defineOp<WinogradAttrs>('winogradConv', {
+  infer: ([x, u], { out }) => ({ shape: [x.shape[0], u.shape[0], ...out], dtype: 'float32' }),
+  reference([x, u], { padding: [[top], [left]] }, out) {
+    const [images, filters, height, width] = out.shape;
+    const [, channels, rows, columns] = x.shape;
     const data = new Float64Array(numel(out.shape));
-    const tiles = tilesOfPicture(s);
-    eachTile(s, (image, channel, tile, [top, left]) => {
-      const products = square(
-        winogradPatch,
-        (y, column) => m.data[((y * winogradPatch + column) * tiles + tile) * s.channels + channel],
-      );
-      sandwich(AT, products).forEach((value, at) => {
-        const [row, column] = [top + Math.floor(at / winogradTile), left + (at % winogradTile)];
-        if (row >= s.out[0] || column >= s.out[1]) return;
-        data[((image * s.channels + channel) * s.out[0] + row) * s.out[1] + column] = value;
-      });
-    });
-    return data;
-  },
-  lower: ({ shape, attrs }, target) => [winogradOutputLowering(shape.length, attrs, target)],
-});
-
-/** Visits every tile of every channel, with the place of its first result. */
-function eachTile(
-  s: WinogradSizes,
-  body: (image: number, channel: number, tile: number, at: readonly [number, number]) => void,
-): void {
-  const [rows, columns] = s.out.map(tilesOf);
-  for (let image = 0; image < s.images; image++) {
-    for (let channel = 0; channel < s.channels; channel++) {
-      for (let i = 0; i < rows; i++) {
-        for (let j = 0; j < columns; j++) {
-          body(image, channel, (image * rows + i) * columns + j, [i * winogradTile, j * winogradTile]);
+    const size = matrices.patches.length;
+    const side = matrices.sums.length;
+    for (let image = 0; image < images; image++) {
+      for (let tile = 0; tile < tilesOf(height) * tilesOf(width); tile++) {
+        const [i, j] = [Math.floor(tile / tilesOf(width)), tile % tilesOf(width)].map((t) => t * side);
+        const patches = Array.from({ length: channels }, (_, channel) => {
+          const patch = Array.from({ length: places }, (_, place) => {
+            const [row, column] = [i - top + Math.floor(place / size), j - left + (place % size)];
+            const inside = row >= 0 && row < rows && column >= 0 && column < columns;
+            return inside ? x.data[((image * channels + channel) * rows + row) * columns + column] : 0;
+          });
+          return sandwich(matrices.patches, patch);
+        });
+        for (let filter = 0; filter < filters; filter++) {
+          const sums = Array.from({ length: places }, (_, place) =>
+            patches.reduce((sum, p, c) => sum + p[place] * u.data[(filter * places + place) * channels + c], 0),
+          );
+          sandwich(matrices.sums, sums).forEach((value, at) => {
+            const [row, column] = [i + Math.floor(at / side), j + (at % side)];
+            if (row >= height || column >= width) return;
+            data[((image * filters + filter) * height + row) * width + column] = value;
+          });
         }
       }
     }
-  }
-}
-
-function square(size: number, value: (y: number, x: number) => number): number[] {
-  return Array.from({ length: size * size }, (_, at) => value(Math.floor(at / size), at % size));
-}
+    return data;
+  },
+  lower: ({ inputs: [x, u], attrs }, target) => [winogradLowering(x.shape, u.shape, attrs.padding, target)],
+  macs: ({ inputs: [x, u], attrs }) => x.shape[0] * tilesOf(attrs.out[0]) * tilesOf(attrs.out[1]) * numel(u.shape),
+});
 
 /** M v Mᵀ, row by row, for the square matrix v that lies row by row. */
 function sandwich(m: readonly (readonly number[])[], v: readonly number[]): number[] {
