@@ -17,7 +17,8 @@ function run(name: string, ...args: string[]): string {
 }
 
 it('knows every example', async () => {
-  expect((await readdir(join(root, 'examples'))).sort()).toEqual(['see-inside.ts', 'train-by-hand.ts']);
+  const known = ['see-inside.ts', 'time-inference.ts', 'train-by-hand.ts'];
+  expect((await readdir(join(root, 'examples'))).sort()).toEqual(known);
 });
 
 it('train-by-hand learns a little in 20 steps', () => {
@@ -36,4 +37,12 @@ it('see-inside draws the picture, a feature map and a heat map', () => {
     expect.stringMatching(/^where the score of class \d comes from$/),
   ]);
   for (const [, ...rows] of drawings) expect(rows.some((row) => /[*#%@]/.test(row))).toBe(true);
+});
+
+it('time-inference times both ways, and they agree', () => {
+  const out = run('time-inference', 'classic', '3');
+  expect(out).toMatch(/^classic, 1 picture, on \S+\n/);
+  expect(out).toMatch(/^recorded in every call +first \S+ ms, then \S+ ms$/m);
+  expect(out).toMatch(/^compiled +first \S+ ms, then \S+ ms$/m);
+  expect(Number(/(\S+) of the largest score$/m.exec(out)?.[1])).toBeLessThan(1e-4);
 });

@@ -124,7 +124,7 @@ beforeAll(async () => {
       'fovea/node': join(root, 'src/node.ts'),
       fovea: join(root, 'src/index.ts'),
     },
-    external: ['sharp', 'fflate'],
+    external: ['koffi', 'sharp', 'fflate'],
   });
   await build({
     ...options,
@@ -201,7 +201,8 @@ describe('snippets', () => {
   );
 });
 
-const commands = blocksOf('README.md')
+const commands = pages
+  .flatMap(({ english }) => blocksOf(english))
   .filter((block) => block.language === 'sh' && block.notRun === null)
   .flatMap((block) => bare(block).split('\n').slice(1));
 
@@ -231,8 +232,11 @@ describe('commands', () => {
     const others = commands.filter((line) => !line.startsWith('npx fovea '));
     expect(others.length).toBeGreaterThan(3);
     for (const line of others) {
-      const name = /^npm (?:run )?(\w+)$/.exec(line)?.[1];
+      const [, name, flags = ''] = /^npm (?:run )?(\w+)(?: -- (.+))?$/.exec(line) ?? [];
       expect(Object.keys(scripts), line).toContain(name);
+      if (flags === '') continue;
+      const script = await readFile(join(root, scripts[name].split(' ').at(-1)), 'utf8');
+      for (const [, flag] of flags.matchAll(/--(\w+)/g)) expect(script, line).toMatch(`${flag}: { type`);
     }
   });
 });
