@@ -7,15 +7,16 @@ import { A, B, BASE, C, D, DISP, IN_MEMORY, IN_REGISTER, INDEX, M, type MachineC
 
 /** Rewrites the code, if there is anything to gain. `vectors` is the number of vector registers. */
 export function holdConstants(code: MachineCode, vectors: number): void {
-  const loops = innermostLoops(code);
-  if (loops.length === 0) return;
+  const found = innermostLoops(code)
+    .map(([from, to]) => ({ from, to, counts: countConstants(code, from, to) }))
+    .filter(({ counts }) => counts.size > 0);
+  if (found.length === 0) return;
   const pressure = pressureOf(code);
   const held = new Map<number, Map<number, number>>(); // first operation of a loop → constant → its register
-  for (const [from, to] of loops) {
+  for (const { from, to, counts } of found) {
     let most = 0;
     for (let i = from; i <= to; i++) if (pressure[i] > most) most = pressure[i];
-    const counts = countConstants(code, from, to);
-    if (most >= vectors || counts.size === 0) continue;
+    if (most >= vectors) continue;
     const best = [...counts].sort((a, b) => b[1] - a[1]).slice(0, vectors - most);
     held.set(from, new Map(best.map(([key]) => [key, code.register(VECTOR)])));
   }
