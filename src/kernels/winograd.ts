@@ -67,6 +67,8 @@ interface Plan {
   readonly blocks: number;
   readonly blockTiles: number;
   readonly tasks: number;
+  /** What is larger is read once: the weights of a tile of blocks, or the patches of a range. */
+  readonly weightsFirst: boolean;
 }
 
 export interface Winograd {
@@ -120,11 +122,9 @@ function plan({ sizes: s }: Winograd, target: TargetInfo): Plan {
     blocks,
     blockTiles,
     tasks: Math.min(ranges * blockTiles, target.threads * 8),
+    weightsFirst: s.filters > runs * run,
   };
 }
-
-/** Elements of the transformed weights. */
-const weightElems = ({ sizes: s }: Winograd): number => places * s.channels * s.filters;
 
 const patchElems = ({ sizes: s }: Winograd, p: Plan): number => places * s.channels * p.runs * p.run;
 const sumElems = (p: Plan, block: number): number => places * p.runsEach * p.run * p.blocks * block;
@@ -315,8 +315,7 @@ function winogradKernel(k: KernelBuilder, c: Winograd, target: TargetInfo, epilo
   const scratch = k.param('scratch', 'f32');
   epilogue.params(k);
   const units = p.ranges * p.blockTiles;
-  // What is larger is read once: the weights of a tile of blocks, or the patches of a range.
-  const weightsFirst = weightElems(c) > patchElems(c, p);
+  const { weightsFirst } = p;
   const order = weightsFirst ? [p.blockTiles, p.ranges] : [p.ranges, p.blockTiles];
 
   k.tasks(p.tasks, (task) => {
@@ -359,7 +358,9 @@ function multiplyPlaces(k: KernelBuilder, c: Winograd, target: TargetInfo, p: Pl
   const weightBlock = places * s.channels * block;
   const vectorWeight = (v: number) => Math.floor((v * k.lanes) / block) * weightBlock + ((v * k.lanes) % block);
   const wide = k.lanes >= 8;
-  // Called for while the runs of this place are multiplied: the next place's patches, and its weights in equal shares.
+  // Called for while the runs of this place are multiplied: the next place's weights in equal shares; its patches, where those are too many
+  // for a cache (where they are not, calls only take room from those for weights).
+  const { weightsFirst } = p;
   const share = Math.ceil((block * block) / 16 / p.runsEach);
 
   const weights = k.ptrVar(ptr.u.at(affine(work.blockTile).times(p.blocks * weightBlock)));
@@ -375,7 +376,7 @@ function multiplyPlaces(k: KernelBuilder, c: Winograd, target: TargetInfo, p: Pl
       const w = k.ptrVar(weights);
       k.loop(sourceBlocks, () => {
         if (wide) {
-          for (let j = 0; j < p.run; j++) k.prefetch(x, sourceBlocks * plane + j * block, 1);
+          for (let j = 0; j < p.run && !weightsFirst; j++) k.prefetch(x, sourceBlocks * plane + j * block, 1);
           for (let n = 0; n < p.blocks; n++)
             for (let i = 0; i < share; i++) k.prefetch(ahead, n * weightBlock + i * 16, 1);
           ahead.advance(share * 16);
