@@ -60,7 +60,7 @@ export const boardWords = (threads: number): number => BOARD.seats + threads * B
 
 /**
  * Where a worker is: in its event loop, where it hears messages; asleep on its word; called to a run on that word; sent for by message.
- * The team writes all but `asleep`.
+ * The team writes all but `asleep`, which the worker writes at the end of its part. A call is never taken back.
  */
 export const SEAT = { away: 0, asleep: 1, called: 2, sentFor: 3 } as const;
 
@@ -89,7 +89,8 @@ const handle = {
     entries.delete(id);
   },
   run() {
-    while (takePart() && isCalledAgain());
+    do takePart();
+    while (isCalledAgain());
   },
 };
 
@@ -106,11 +107,9 @@ function takePart() {
     Atomics.notify(words, generation);
     port.postMessage({ kind: 'trap', thread: team.thread, message: String(error?.message), stack: String(error?.stack) });
   }
-  // In its seat before the run ends, for the next may follow at once. Whoever posted a message meanwhile has put it away.
-  const place = Atomics.load(board, seat);
-  const seated = place !== ${SEAT.away} && Atomics.compareExchange(board, seat, place, ${SEAT.asleep}) === place;
+  // In its seat before the run ends, for the next may follow at once.
+  Atomics.store(board, seat, ${SEAT.asleep});
   if (Atomics.sub(board, ${BOARD.left}, 1) === 1) port.postMessage({ kind: 'done', traps: Atomics.load(board, ${BOARD.traps}) });
-  return seated;
 }
 
 function isCalledAgain() {

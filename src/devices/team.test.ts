@@ -89,6 +89,21 @@ describe('team', () => {
     expect(words[WORD / 4]).toBe(58 * 6);
   });
 
+  test('a message posted just behind a call does not undo the call', async () => {
+    const { team, words } = await startTeam(3);
+    team.load(runModule(ADD_THREAD_PLUS_ONE), call(1));
+    await team.run(call(1));
+    for (let id = 2; id < 200; id++) {
+      const run = team.run(call(1)); // every worker sleeps: they are called by their words
+      team.unload(id); // as a finalizer may, at any time
+      await run;
+      team.load(runModule(ADD_THREAD_PLUS_ONE), call(id + 1));
+      await team.run(call(id + 1));
+      await team.run(call(id + 1));
+    }
+    expect(words[WORD / 4]).toBe((1 + 3 * 198) * 6);
+  });
+
   test('an unloaded program is gone', async () => {
     const { team } = await startTeam(2);
     team.load(runModule(ADD_THREAD_PLUS_ONE), call(1));

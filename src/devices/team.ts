@@ -58,6 +58,8 @@ export class Team<Code> {
   private current: CurrentRun | null = null;
 
   private readonly board: Int32Array;
+  /** Threads that were posted messages since they were last sent for. */
+  private readonly unheard = new Set<number>();
 
   private constructor(private readonly options: TeamOptions) {
     const { memory, board, threads } = options;
@@ -146,22 +148,27 @@ export class Team<Code> {
 
   private tell(message: WorkerMessage<Code>): void {
     this.workers.forEach((worker, thread) => {
-      // Out of its seat, so that it hears the message. One that runs goes to its event loop when it has done its part.
-      if (Atomics.exchange(this.board, seatOf(thread), SEAT.away) === SEAT.asleep)
-        Atomics.notify(this.board, seatOf(thread));
+      // Out of its seat, so that it hears the message. One that has been called hears it when it is sent for.
+      const seat = seatOf(thread);
+      if (Atomics.compareExchange(this.board, seat, SEAT.asleep, SEAT.away) === SEAT.asleep) {
+        Atomics.notify(this.board, seat);
+      }
+      this.unheard.add(thread);
       worker.post(message);
     });
   }
 
-  /** Makes a worker take part in the run on the board. */
+  /** Makes a worker take part in the run on the board: by its word, or behind the messages it has not heard. */
   private callIn(thread: number): void {
+    const { asleep, called, sentFor } = SEAT;
     const seat = seatOf(thread);
-    if (Atomics.compareExchange(this.board, seat, SEAT.asleep, SEAT.called) === SEAT.asleep) {
+    const heard = !this.unheard.delete(thread);
+    if (heard && Atomics.compareExchange(this.board, seat, asleep, called) === asleep) {
       Atomics.notify(this.board, seat);
-    } else {
-      Atomics.store(this.board, seat, SEAT.sentFor);
-      this.workers[thread].post({ kind: 'run' });
+      return;
     }
+    if (Atomics.exchange(this.board, seat, sentFor) === asleep) Atomics.notify(this.board, seat);
+    this.workers[thread].post({ kind: 'run' });
   }
 
   private hear(reply: WorkerReply): void {
