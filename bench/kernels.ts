@@ -7,7 +7,7 @@ import { F, grad, Parameter, type Tensor, zeros } from '../src/tensor/index.js';
 import { numel, type Shape } from '../src/util/shape.js';
 import { type Harness, held, recordStep } from './harness.js';
 import type { Line } from './report.js';
-import { aimOf, numberOf, parseShapes, type ShapeAim, type ShapeCase, shapeOf } from './shapes.js';
+import { aimOf, type Code, numberOf, parseShapes, type ShapeAim, type ShapeCase, shapeOf } from './shapes.js';
 
 export interface KernelRow {
   readonly group: string;
@@ -23,12 +23,12 @@ export interface KernelRow {
   readonly blocked?: boolean;
 }
 
-export function kernelRows(folder: string): KernelRow[] {
+export function kernelRows(folder: string, code: Code): KernelRow[] {
   const read = (file: string) => parseShapes(readFileSync(`${folder}/${file}`, 'utf8'), file);
   return [
-    ...read('conv.txt').flatMap(convRows),
-    ...read('matmul.txt').map(matmulRow),
-    ...read('memory.txt').flatMap(memoryRows),
+    ...read('conv.txt').flatMap((c) => convRows(c, code)),
+    ...read('matmul.txt').map((c) => matmulRow(c, code)),
+    ...read('memory.txt').flatMap((c) => memoryRows(c, code)),
   ];
 }
 
@@ -58,22 +58,28 @@ export async function measureRow(harness: Harness, row: KernelRow): Promise<Line
 
 const bytesOf = (...shapes: Shape[]): number => 4 * shapes.reduce((sum, s) => sum + numel(s), 0);
 
-function convRows(c: ShapeCase): KernelRow[] {
+function convRows(c: ShapeCase, code: Code): KernelRow[] {
   const x = shapeOf(c, 'x');
   const kernel = numberOf(c, 'kernel');
   const options = {
     padding: numberOf(c, 'padding', 0),
     stride: numberOf(c, 'stride', 1),
     groups: numberOf(c, 'groups', 1),
+    dilation: numberOf(c, 'dilation', 1),
   };
+  const { stride, padding, dilation, groups } = options;
   const filters = numberOf(c, 'filters');
-  const w = [filters, x[1] / options.groups, kernel, kernel];
-  const size = (n: number) => Math.floor((n + 2 * options.padding - kernel) / options.stride) + 1;
+  const transposed = c.values.get('transposed') === 'yes';
+  const span = dilation * (kernel - 1);
+  const size = (n: number) =>
+    transposed ? (n - 1) * stride - 2 * padding + span + 1 : Math.floor((n + 2 * padding - span - 1) / stride) + 1;
+  const w = transposed ? [x[1], filters / groups, kernel, kernel] : [filters, x[1] / groups, kernel, kernel];
   const y = [x[0], filters, size(x[2]), size(x[3])];
-  const macs = numel(y) * numel(w.slice(1));
+  const macs = (transposed ? numel(x) : numel(y)) * numel(w.slice(1));
   const conv = () => {
     const [input, weight] = [held(x), held(w)];
-    return { input, weight, output: F.conv2d(input, weight, options) };
+    const output = transposed ? F.convTranspose2d(input, weight, options) : F.conv2d(input, weight, options);
+    return { input, weight, output };
   };
   const passes = [
     { key: 'forward', bytes: bytesOf(x, w, y), record: () => held(y).assign(conv().output) },
@@ -95,7 +101,7 @@ function convRows(c: ShapeCase): KernelRow[] {
     },
   ];
   return passes.flatMap(({ key, bytes, record }) => {
-    const aim = aimOf(c, key);
+    const aim = aimOf(c, key, 'peak', code);
     return aim === null ? [] : [{ group: 'conv', what: `conv ${c.name} ${passName(key)}`, aim, macs, bytes, record }];
   });
 }
@@ -104,26 +110,28 @@ function passName(key: string): string {
   return key === 'forward' ? key : `by ${key}`;
 }
 
-function matmulRow(c: ShapeCase): KernelRow {
+function matmulRow(c: ShapeCase, code: Code): KernelRow {
   const [m, k, n] = ['m', 'k', 'n'].map((key) => numberOf(c, key));
+  const linear = c.values.get('b') === 'transposed'; // as the weight of a linear layer lies
   return {
     group: 'matmul',
     what: `matmul ${c.name} ${m}×${k}×${n}`,
-    aim: aimOf(c, 'forward')!,
+    aim: aimOf(c, 'forward', 'peak', code)!,
     macs: m * k * n,
     bytes: bytesOf([m, k], [k, n], [m, n]),
-    record: () => held([m, n]).assign(held([m, k]).matmul(held([k, n]))),
+    record: () =>
+      held([m, n]).assign(linear ? F.linear(held([m, k]), held([n, k])) : held([m, k]).matmul(held([k, n]))),
   };
 }
 
-function memoryRows(c: ShapeCase): KernelRow[] {
+function memoryRows(c: ShapeCase, code: Code): KernelRow[] {
   const op = c.values.get('op') ?? '';
   const build = memoryWork[op];
   if (build === undefined)
     throw new Error(`${c.name}: op must be one of ${Object.keys(memoryWork).join(', ')}; got ${op}`);
   const work = build(c, shapeOf(c, 'x'));
   return (['forward', 'data'] as const).flatMap((key) => {
-    const aim = aimOf(c, key, 'memcpy');
+    const aim = aimOf(c, key, 'memcpy', code);
     const pass = work[key];
     if (aim === null) return [];
     if (pass === undefined) throw new Error(`${c.name}: ${op} has no pass "${key}"`);
@@ -171,6 +179,16 @@ const memoryWork: Record<string, (c: ShapeCase, x: Shape) => { forward: MemoryPa
   },
   affineRelu: (_, x) => pointwise(x, 1, ([a], perChannel) => a.mul(perChannel()).add(perChannel()).relu()),
   residual: (_, x) => pointwise(x, 2, ([a, b]) => a.add(b).relu()),
+  /** x [N, C]: along rows. */
+  softmax: (_, x) => pointwise(x, 1, ([a]) => a.softmax(1)),
+  logSoftmax: (_, x) => pointwise(x, 1, ([a]) => a.logSoftmax(1)),
+  /** [N, C, H, W] → [N, C, 1, 1]. */
+  avgPool(_, x) {
+    const y = [x[0], x[1], 1, 1];
+    return {
+      forward: { bytes: bytesOf(x, y), record: () => held(y).assign(held(x).mean([2, 3], { keepDims: true })) },
+    };
+  },
   silu: (_, x) => pointwise(x, 1, ([a]) => a.silu()),
   gelu: (_, x) => pointwise(x, 1, ([a]) => a.gelu()),
   /** Reads the parameter, its gradient and two running means; writes all but the gradient. */

@@ -66,7 +66,10 @@ console.log(
 );
 
 const rows = [
-  ...kernelRows(join(folder, 'shapes')).map((row) => ({ what: row.what, measure: () => measureRow(harness, row) })),
+  ...kernelRows(join(folder, 'shapes'), harness.device.name === 'wasm' ? 'wasm' : 'machine').map((row) => ({
+    what: row.what,
+    measure: () => measureRow(harness, row),
+  })),
   ...trainingRows(harness, folder, { epoch: values.epoch }),
 ].filter((row) => chosen(row.what));
 

@@ -1,6 +1,7 @@
 /**
  * Reads `shapes/*.txt`: one case a line, a name and then key=value pairs; `#` begins a comment. Values are numbers, shapes (16x64x56x56), words,
- * or aims: `65%` of the FMA peak, `1.5x` the time of a memcpy of the same bytes, `-` for a case that is measured without an aim.
+ * or aims: `65%` of the FMA peak, `1.5x` the time of a memcpy of the same bytes, `-` for a case that is measured without an aim; `65%|85%`
+ * holds WebAssembly to the first and machine code to the second.
  */
 
 export interface ShapeCase {
@@ -47,9 +48,18 @@ export function numberOf({ name, values }: ShapeCase, key: string, otherwise?: n
   return value;
 }
 
+export type Code = 'wasm' | 'machine';
+
 /** The aim under `key`, or null when the case does not ask for this measurement. `usual` says what `-` is measured against. */
-export function aimOf({ name, values }: ShapeCase, key: string, usual: ShapeAim['against'] = 'peak'): ShapeAim | null {
-  const text = values.get(key);
+export function aimOf(
+  { name, values }: ShapeCase,
+  key: string,
+  usual: ShapeAim['against'] = 'peak',
+  code: Code = 'wasm',
+): ShapeAim | null {
+  const [first, second, ...rest] = values.get(key)?.split('|') ?? [];
+  if (rest.length > 0) throw new Error(`${name}: ${key} takes at most two aims, for WebAssembly and for machine code`);
+  const text = code === 'wasm' ? first : (second ?? first);
   if (text === undefined) return null;
   if (text === '-') return { against: usual, value: null };
   const match = /^(\d+(?:\.\d+)?)([%x])$/.exec(text);

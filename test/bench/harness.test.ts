@@ -71,6 +71,14 @@ describe('shapes', () => {
     expect(aimOf(b, 'forward')).toBeNull();
   });
 
+  it('may have an aim for WebAssembly and another for machine code', () => {
+    const [a] = parseShapes('a  forward=65%|85%  data=-|1.3x  weight=2x|3x|4x', 'f.txt');
+    const values = (key: string) => (['wasm', 'machine'] as const).map((code) => aimOf(a, key, 'peak', code)!.value);
+    expect(values('forward')).toEqual([0.65, 0.85]);
+    expect(values('data')).toEqual([null, 1.3]);
+    expect(() => aimOf(a, 'weight')).toThrow('a: weight takes at most two aims, for WebAssembly and for machine code');
+  });
+
   it('say which line or value is wrong', () => {
     expect(() => parseShapes('a x=1\nb x', 'f.txt')).toThrow('f.txt:2: "x" is not key=value');
     const [c] = parseShapes('c x=2xx3 n=q aim=65', 'f.txt');
@@ -80,7 +88,7 @@ describe('shapes', () => {
   });
 
   it('of the repository give rows with known operation and byte counts', () => {
-    const rows = kernelRows(fileURLToPath(new URL('../../bench/shapes', import.meta.url)));
+    const rows = kernelRows(fileURLToPath(new URL('../../bench/shapes', import.meta.url)), 'wasm');
     const row = (what: string) => rows.find((r) => r.what === what)!;
     expect(row('conv resnet-14 forward').macs).toBe(16 * 14 * 14 * 256 * 256 * 9);
     expect(row('conv classic-1 forward').macs).toBe(64 * 26 * 26 * 32 * 9);
