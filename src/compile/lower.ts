@@ -377,9 +377,9 @@ export function lower(
       args: [...inputs, ...scratch],
       title: lowering.key,
       nodes: [anchor],
-      macs,
+      macs: lowering.prepares ? 0 : macs,
     };
-    return [first, { ...last, macs: 0 }];
+    return [first, lowering.prepares ? last : { ...last, macs: 0 }];
   };
 
   for (const group of order) {

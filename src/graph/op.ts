@@ -104,6 +104,8 @@ export interface Lowering {
   readonly scratchBytes?: number;
   /** Writes a kernel that runs before: from the inputs into scratch. Parameters: inputs in order, then scratch. */
   before?(k: KernelBuilder): Kernel;
+  /** `before` only gets things ready: the multiplications are in the kernel itself. */
+  readonly prepares?: boolean;
   /** Writes the kernel. Parameters: inputs in order, scratch if any, then the epilogue's own (declared by calling `epilogue.params`). */
   build(k: KernelBuilder, epilogue: Epilogue): Kernel;
 }

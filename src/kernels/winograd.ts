@@ -88,6 +88,7 @@ export function winogradLowering(x: Shape, u: Shape, padding: ConvParams['paddin
     coords: [sizes.images, sizes.filters / target.block, outputPixels(sizes), target.block],
     epilogue: true,
     scratchBytes: winogradScratch(c, target),
+    prepares: true,
     before: (k) => winogradPatches(k, c, target),
     build: (k, epilogue) => winogradKernel(k, c, target, epilogue),
   };
