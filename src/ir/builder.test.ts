@@ -64,6 +64,20 @@ describe('integers fold while building:', () => {
     ).toEqual(['i32 [i] = i0', 'i32 [i + 4] = 0', 'i32 [i + 8] = i0']);
   });
 
+  test('a truth value that is not 0 is the comparison it came from', () => {
+    expect(
+      body((k, { i, f, task }) => {
+        k.store(i, 0, task.lt(3).and(1).ne(0));
+        k.store(f, 0, k.select(k.load(f, 4).gt(0).and(1).ne(0), k.load(f, 8), 0));
+        k.store(i, 1, task.and(1).ne(0));
+      }),
+    ).toEqual([
+      'i32 [i] = i0 < 3',
+      'f32 [f] = select(load f32 [f + 16] > 0.0x, load f32 [f + 32], 0.0x)',
+      'i32 [i + 4] = (i0 & 1) != 0',
+    ]);
+  });
+
   test('but no division by zero, and no floats', () => {
     expect(
       body((k, { i, f }) => {

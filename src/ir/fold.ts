@@ -1,6 +1,6 @@
-/** Simplifications made while building, on int32 values only: constants, x + 0, x · 1, x · 0 and the like. */
+/** Simplifications made while building, on int32 values only: constants, x + 0, x · 1, x · 0, truth ≠ 0 and the like. */
 import { evaluateInt } from './evaluate.js';
-import { type Expr, isInt, type PlainOp, type Type } from './types.js';
+import { type Expr, isInt, isPlainOp, OPS, type PlainOp, type Type } from './types.js';
 
 /** A simpler value for `op(args)`: an operand, a constant (a number of the result's type), or null if there is none. */
 export function fold(op: PlainOp, args: readonly Expr[], imm: number): Expr | number | null {
@@ -35,9 +35,18 @@ function foldRight(op: PlainOp, a: Expr, b: number): Expr | number | null {
       return b === 1 ? 0 : null;
     case 'and':
       return b === -1 ? a : b === 0 ? 0 : null;
+    case 'ne':
+      return b === 0 ? conditionOf(a) : null;
     default:
       return null;
   }
+}
+
+/** The comparison behind a truth value, its result & 1 or itself: what is not 0 exactly where it holds. */
+function conditionOf(x: Expr): Expr | null {
+  const [a, b] = x.args;
+  const from = x.op === 'and' && b.op === 'const' && b.imm === 1 ? a : x;
+  return isPlainOp(from.op) && OPS[from.op].result === 'mask' ? from : null;
 }
 
 function foldLeft(op: PlainOp, a: number, b: Expr): Expr | number | null {
