@@ -5,8 +5,7 @@
  *   a        [M, K] or [K, M]: in place, or a tile and block at a time copied into scratch, with rows a line further apart ([M, K], where they
  *            would compete for the cache) or as [block][lanes] (a transposed one, of whose lines a tile uses but a part)
  *   b        [K, N] in place when it is small or few rows use it; else packed, group by group and block by block, as panels
- *            [panels][block][nr], nr = nv · lanes, the last one padded with zeros to whole vectors; or laid out as panels
- *            [N/nr, K, nr] to begin with
+ *            [panels][block][nr], nr = nv · lanes, the last one padded with zeros to whole vectors
  *   y        [M, N], handed to the epilogue; rows outermost, so that what a task writes runs along rows. Between two blocks of K the sums
  *            of a group wait in scratch
  */
@@ -22,7 +21,6 @@ import {
   type KernelBuilder,
   type Ptr,
 } from '../ir/index.js';
-import { callAhead } from './ahead.js';
 import { coverEvenly, type GemmSizes, operands, share, type Tiles } from './gemm-shape.js';
 import { unravel } from './nest.js';
 
@@ -35,8 +33,6 @@ export interface PanelPlan {
   readonly depth: number;
   readonly blocks: number;
   readonly packsB: boolean;
-  /** b lies in panels already. */
-  readonly panelled: boolean;
   readonly copiesA: boolean;
   /** Panels whose b is near at a time. */
   readonly groupPanels: number;
@@ -53,21 +49,8 @@ export interface PanelPlan {
 }
 
 export function planPanel(g: GemmSizes, target: TargetInfo): PanelPlan {
-  return planTiles(g, target, tile(g, target), false);
-}
-
-/** For a b that lies in panels; null where N is not in whole panels of any width. */
-export function planPanelled(g: GemmSizes, target: TargetInfo): PanelPlan | null {
-  const whole = (nv: number) => g.n % (nv * target.lanes) === 0;
-  if (!whole(1)) return null;
-  const best = tile(g, target);
-  // Two vectors to a panel fit wherever three or four would not be whole.
-  const chosen = whole(best[1]) ? best : tile({ ...g, n: (whole(2) ? 2 : 1) * target.lanes }, target);
-  return planTiles(g, target, chosen, true);
-}
-
-function planTiles(g: GemmSizes, target: TargetInfo, [mr, nv]: [number, number], panelled: boolean): PanelPlan {
   const { lanes } = target;
+  const [mr, nv] = tile(g, target);
   const wide = target.registers > 16;
   const nr = nv * lanes;
   const panels = Math.max(1, Math.ceil(g.n / nr));
@@ -76,7 +59,7 @@ function planTiles(g: GemmSizes, target: TargetInfo, [mr, nv]: [number, number],
   const depth = blocks === 1 ? g.k : 4 * lanes * Math.ceil(g.k / blocks / (4 * lanes));
   // Rows of b within a page of each other can be read where they lie, until there are many to use what is packed.
   const near = wide && g.m <= 128 && g.n * 4 <= 2048;
-  const packsB = !panelled && (g.transB || g.n < lanes || (rowTiles > 2 && !near && g.n * g.k * 4 > 32 * 1024));
+  const packsB = g.transB || g.n < lanes || (rowTiles > 2 && !near && g.n * g.k * 4 > 32 * 1024);
   // What is read again and again should stay in the second-level cache, which is larger where registers are.
   const cached = Math.max(1, Math.floor(((wide ? 512 : 256) * 1024) / (4 * Math.max(1, depth) * nr)));
 
@@ -95,7 +78,7 @@ function planTiles(g: GemmSizes, target: TargetInfo, [mr, nv]: [number, number],
   // The last task may have a tile more: what is left of rows is spread over smaller ones.
   const floatsC = blocks > 1 ? (rowTilesEach + 2) * groupPanels * mr * nr : 0;
   const taskFloats = Math.ceil((floatsB + floatsA + floatsC) / 16) * 16;
-  const marks = `${packsB ? 'p' : ''}${panelled ? 'l' : ''}${copiesA ? 'a' : ''}${blocks > 1 ? `k${depth}` : ''}`;
+  const marks = `${packsB ? 'p' : ''}${copiesA ? 'a' : ''}${blocks > 1 ? `k${depth}` : ''}`;
   return {
     key: `panel${mr}x${nr}${marks}_${panelsEach}x${rowTilesEach}_${groupPanels}`,
     mr,
@@ -103,7 +86,6 @@ function planTiles(g: GemmSizes, target: TargetInfo, [mr, nv]: [number, number],
     depth,
     blocks,
     packsB,
-    panelled,
     copiesA,
     groupPanels,
     panelsEach,
@@ -182,7 +164,6 @@ export function panelKernel(k: KernelBuilder, g: GemmSizes, plan: PanelPlan, epi
   const wholePanels = Math.floor(g.n / nr);
   const restColumns = g.n - wholePanels * nr;
   const rows = rowTiles(g, plan, lanes);
-  const rowsTotal = rows.whole.count + rows.rest.length;
 
   k.tasks(g.m === 0 || g.n === 0 ? 0 : g.batch * plan.columnTasks * plan.rowTasks, (task) => {
     const [batch, columnTask, rowTask] = unravel(k, task, [g.batch, plan.columnTasks, plan.rowTasks]);
@@ -213,16 +194,9 @@ export function panelKernel(k: KernelBuilder, g: GemmSizes, plan: PanelPlan, epi
           k.loop(count, (p) => {
             const panel = first.add(p);
             const column = affine(panel).times(nr);
-            const inPlace = plan.panelled
-              ? right.at(
-                  affine(panel)
-                    .times(nr * g.k)
-                    .plus(from.times(nr)),
-                )
-              : right.at(from.times(g.n).plus(column));
-            const at = packedB === null ? inPlace : packedB.at(affine(p).times(nr * depth));
-            const packed = packedB !== null || plan.panelled;
-            const stride = packed ? width.length * lanes : g.n;
+            const at =
+              packedB === null ? right.at(from.times(g.n).plus(column)) : packedB.at(affine(p).times(nr * depth));
+            const stride = packedB === null ? g.n : width.length * lanes;
             const waiting =
               sums?.at(
                 affine(t)
@@ -230,7 +204,7 @@ export function panelKernel(k: KernelBuilder, g: GemmSizes, plan: PanelPlan, epi
                   .plus(p)
                   .times(mr * nr),
               ) ?? null;
-            const tile: Tile = { run, block, sums: waiting, m, width, packed, called: plan.panelled && rowsTotal <= 4 };
+            const tile: Tile = { run, block, sums: waiting, m, width, packed: packedB !== null };
             multiplyTile(k, g, source, at, stride, tile, (i, value, span) => {
               if (span.count === lanes) epilogue.emit(k, value, [batch, row.plus(i), column.plus(span.column)]);
               else if (g.n >= lanes) {
@@ -330,8 +304,6 @@ interface Tile {
   readonly m: number;
   readonly width: readonly Span[];
   readonly packed: boolean;
-  /** b is called for ahead: few tiles use what comes from memory. */
-  readonly called: boolean;
 }
 
 /** Sums of m rows × the vectors of a panel over a block of K; the last block hands them on. */
@@ -341,7 +313,7 @@ function multiplyTile(
   a: Source,
   b: Ptr<'f32'>,
   bStride: number,
-  { run, block, sums: waiting, m, width, packed, called }: Tile,
+  { run, block, sums: waiting, m, width, packed }: Tile,
   emit: (row: number, value: F, span: Span) => void,
 ): void {
   const { lanes } = k;
@@ -374,7 +346,6 @@ function multiplyTile(
     }
   };
   alongBlock(k, g, run, step, () => {
-    if (called) callAhead(k, pb, 0, 4 * bStride);
     pa.advance(4 * a.step);
     pb.advance(4 * bStride);
   });

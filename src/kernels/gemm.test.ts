@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { runLowering, wasmTarget, wideTargets } from '../../test/lowering-runner.js';
 import type { Lowering, TargetInfo } from '../graph/op.js';
-import { dotLowering, matmulLowerings, panelLowering, panelledLowerings } from './gemm.js';
+import { dotLowering, matmulLowerings, panelLowering } from './gemm.js';
 import { coverEvenly, type GemmSizes, vectorOfRows } from './gemm-shape.js';
 
 const sizes = (m: number, n: number, k: number, trans = 'nn', batch = 1): GemmSizes => ({
@@ -73,34 +73,12 @@ function check(g: GemmSizes, ways: readonly Lowering[], target: TargetInfo = was
 function allWays(g: GemmSizes, target: TargetInfo = wasmTarget): Lowering[] {
   const turned = vectorOfRows(g);
   const dot = !turned.transA && turned.transB ? [dotLowering(turned, target)] : [];
-  return [...matmulLowerings(g, target), ...panelledLowerings(g, target), panelLowering(turned, target), ...dot];
+  return [...matmulLowerings(g, target), panelLowering(turned, target), ...dot];
 }
 
 const transpositions = ['nn', 'nt', 'tn', 'tt'];
 
 describe('matrix product', () => {
-  test('of a matrix that lies in panels, as wide as divide it', () => {
-    for (const target of [wasmTarget, ...wideTargets]) {
-      for (const n of [16, 32, 48, 64, 80]) {
-        for (const [m, k] of [
-          [1, 3],
-          [4, 64],
-          [16, 70],
-          [49, 33],
-          [3, 1100],
-        ]) {
-          // biome-ignore format: one line
-          const g = sizes(m, n, k, 'nn', 2);
-          const ways = panelledLowerings(g, target);
-          expect(ways.length).toBe(1);
-          check(g, ways, target);
-        }
-      }
-      expect(panelledLowerings(sizes(5, 19, 8), target)).toEqual([]);
-      expect(panelledLowerings(sizes(5, 32, 8, 'nt'), target)).toEqual([]);
-    }
-  });
-
   test('any sizes, near the edges of vectors and tiles', () => {
     const size = fc.oneof(fc.integer({ min: 1, max: 14 }), fc.constantFrom(16, 17, 23, 24, 25, 47, 49));
     const property = fc.property(

@@ -4,10 +4,10 @@
  * that both lie with K contiguous). Each sum runs over K in an order that the shapes alone fix, never the number of threads.
  */
 
-import { blocked, type Layout, plain } from '../graph/layout.js';
+import { plain } from '../graph/layout.js';
 import type { Lowering, TargetInfo } from '../graph/op.js';
 import { dotKernel, planDot } from './gemm-dot.js';
-import { type PanelPlan, panelKernel, planPanel, planPanelled } from './gemm-panel.js';
+import { panelKernel, planPanel } from './gemm-panel.js';
 import { type GemmSizes, vectorOfRows } from './gemm-shape.js';
 
 /** The ways to compute a matrix product of these sizes, best first. */
@@ -16,22 +16,12 @@ export function matmulLowerings(sizes: GemmSizes, target: TargetInfo): Lowering[
   return prefersDot(g, target) ? [dotLowering(g, target)] : [panelLowering(g, target)];
 }
 
-/** For a b [batch, K, N] that lies in panels, [batch, N/nr, K, nr], so that nothing is packed; none where N is not in whole panels. */
-export function panelledLowerings(g: GemmSizes, target: TargetInfo): Lowering[] {
-  if (g.transA || g.transB) return [];
-  const plan = planPanelled(g, target);
-  return plan === null ? [] : [loweringOf(g, plan, blocked([0, 2, 1], 2, plan.nv * target.lanes))];
-}
-
 /** Vectors along N. Fits all sizes. */
 export function panelLowering(g: GemmSizes, target: TargetInfo): Lowering {
-  return loweringOf(g, planPanel(g, target), plain);
-}
-
-function loweringOf(g: GemmSizes, plan: PanelPlan, layoutOfB: Layout): Lowering {
+  const plan = planPanel(g, target);
   return {
     key: `gemm_${sizesKey(g)}_${plan.key}`,
-    inputs: [plain, layoutOfB],
+    inputs: [plain, plain],
     output: plain,
     coords: [g.batch, g.m, g.n],
     epilogue: true,

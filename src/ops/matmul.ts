@@ -5,7 +5,7 @@
 
 import type { Node } from '../graph/node.js';
 import { defineOp, type Op, record } from '../graph/op.js';
-import { matmulLowerings, panelledLowerings } from '../kernels/gemm.js';
+import { matmulLowerings } from '../kernels/gemm.js';
 import { numel, type Shape, sameShape } from '../util/shape.js';
 import { expand, permuteOp, reshape } from './movement.js';
 import { requireDType } from './require-dtype.js';
@@ -21,8 +21,6 @@ export interface MatmulOptions {
 export interface MatmulParams {
   readonly transA: boolean;
   readonly transB: boolean;
-  /** b [batch, K, N] stays the same from call to call: it may be laid out for this product alone. */
-  readonly keptB?: boolean;
 }
 
 /**
@@ -79,16 +77,12 @@ export const matmulOp: Op<MatmulParams> = defineOp<MatmulParams>('matmul', {
     return [da, db];
   },
   simplify({ inputs: [a, b], attrs }) {
-    const [x, y] = [untransposed(a), attrs.keptB === true ? null : untransposed(b)];
+    const [x, y] = [untransposed(a), untransposed(b)];
     if (x === null && y === null) return null;
-    const p = { ...attrs, transA: attrs.transA !== (x !== null), transB: attrs.transB !== (y !== null) };
+    const p = { transA: attrs.transA !== (x !== null), transB: attrs.transB !== (y !== null) };
     return record(matmulOp, [x ?? a, y ?? b], p);
   },
-  lower: ({ inputs: [a, b], attrs }, target) => {
-    const sizes = matmulGeometry(a.shape, b.shape, attrs);
-    const ways = matmulLowerings(sizes, target);
-    return attrs.keptB === true ? [...panelledLowerings(sizes, target), ...ways] : ways;
-  },
+  lower: ({ inputs: [a, b], attrs }, target) => matmulLowerings(matmulGeometry(a.shape, b.shape, attrs), target),
   macs: ({ inputs: [a, b], attrs }) => {
     const { batch, m, n, k } = matmulGeometry(a.shape, b.shape, attrs);
     return batch * m * n * k;
