@@ -12,7 +12,8 @@ import { convInputGradLowerings, convLowerings, convWeightGradLowerings } from '
 import { ConfigError } from '../util/errors.js';
 import { formatShape, numel, type Shape, sameShape } from '../util/shape.js';
 import { mul } from './elementwise.js';
-import { pad, reshape } from './movement.js';
+import { expand, pad, reshape } from './movement.js';
+import { sum } from './reduce.js';
 import { requireDType } from './require-dtype.js';
 import { type Operand, shapeError } from './shape-error.js';
 import {
@@ -156,6 +157,10 @@ export const convOp = defineOp<ConvParams>('conv', {
   withFixed: ({ inputs: [x, w], attrs, shape }, fixed) =>
     fixed === 1 && winogradPays(x.shape, shape) ? winogradConv(x, w, attrs, shape) : null,
   scaleChannels: ({ inputs: [x, w], attrs }, scale) => conv(x, scaleOutputs(w, scale), attrs),
+  decompose({ inputs: [x, w], attrs }): Node | null {
+    const times = channelMultiplier(w.shape, attrs);
+    return times === 1 ? null : conv(repeatChannels(x, times), w, { ...attrs, groups: w.shape[0] });
+  },
   macs: (node) => numel(node.shape) * numel(node.inputs[1].shape.slice(1)),
 });
 
@@ -168,6 +173,13 @@ export const convInputGradOp = defineOp<ConvInputGradParams>('convInputGrad', {
   },
   vjp: (dz, { inputs: [dy, w], attrs }) => [conv(dz, w, paramsOnly(attrs)), convWeightGrad(dy, dz, w.shape, attrs)],
   lower: ({ inputs: [dy, w], attrs }, target) => convInputGradLowerings(dy.shape, w.shape, attrs.xShape, attrs, target),
+  decompose({ inputs: [dy, w], attrs }): Node | null {
+    const times = channelMultiplier(w.shape, attrs);
+    if (times === 1) return null;
+    const [n, c, ...spatial] = attrs.xShape;
+    const repeated = convInputGrad(dy, w, [n, c * times, ...spatial], { ...attrs, groups: w.shape[0] });
+    return sum(reshape(repeated, [n, c, times, ...spatial]), [2]);
+  },
   macs: (node) => numel(node.inputs[0].shape) * numel(node.inputs[1].shape.slice(1)),
 });
 
@@ -181,8 +193,28 @@ export const convWeightGradOp = defineOp<ConvWeightGradParams>('convWeightGrad',
   vjp: (dv, { inputs: [dy, x], attrs }) => [conv(x, dv, paramsOnly(attrs)), convInputGrad(dy, dv, x.shape, attrs)],
   lower: ({ inputs: [dy, x], attrs }, target) =>
     convWeightGradLowerings(dy.shape, x.shape, attrs.wShape, attrs, target),
+  decompose({ inputs: [dy, x], attrs }): Node | null {
+    const times = channelMultiplier(attrs.wShape, attrs);
+    if (times === 1) return null;
+    return convWeightGrad(dy, repeatChannels(x, times), attrs.wShape, { ...attrs, groups: attrs.wShape[0] });
+  },
   macs: (node) => numel(node.inputs[0].shape) * numel(node.shape.slice(1)),
 });
+
+/**
+ * How many outputs each channel has of its own, where groups are single channels: with more than one it is computed as a depthwise
+ * convolution of channels that are repeated, for which there are kernels.
+ */
+function channelMultiplier(wShape: Shape, { groups }: ConvParams): number {
+  return wShape[1] === 1 && groups > 1 ? wShape[0] / groups : 1;
+}
+
+/** Every channel of x [N, C, spatial…] `times` times, one after another. */
+function repeatChannels(x: Node, times: number): Node {
+  const [n, c, ...spatial] = x.shape;
+  const repeated = expand(reshape(x, [n, c, 1, ...spatial]), [n, c, times, ...spatial]);
+  return reshape(repeated, [n, c * times, ...spatial]);
+}
 
 /** Shared by the adjoints: dy must look like the output of the convolution of x with weight. */
 function checkOutputGrad(op: string, dy: Node, xShape: Shape, wShape: Shape, p: ConvParams): void {

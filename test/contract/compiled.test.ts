@@ -112,6 +112,18 @@ const cases: Case[] = [
     ],
   ],
   [
+    'channels with several outputs of their own, and their gradients',
+    (s) => {
+      const [x, w] = [s.float([2, 10, 7, 9]), s.float([30, 1, 3, 3])];
+      const y = ops.conv(x, w, { groups: 10, padding: 1, stride: 2 });
+      return [
+        y,
+        ...gradient([y], [s.float(y.shape)], [x, w], algebra),
+        ops.conv(s.float([1, 3, 8]), s.float([6, 1, 2]), { groups: 3 }),
+      ];
+    },
+  ],
+  [
     'grouped, depthwise and dilated conv',
     (s) => [
       ops.conv(s.float([2, 8, 9, 9]), s.float([4, 4, 3, 3]), { groups: 2 }),
