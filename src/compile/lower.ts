@@ -80,7 +80,7 @@ export function lower(
 ): Lowered {
   const launches: PlannedLaunch[] = [];
   const places = new Map<Node, Map<string, Place>>();
-  const targetKey = `${target.lanes}/${target.registers}/${target.block}`;
+  const targetKey = `${target.lanes}/${target.registers}/${target.block}/${target.fma}/${target.threads}`;
   const builder = () => new KernelBuilder({ lanes: target.lanes, registers: target.registers, fma: true });
 
   const placeIn = (node: Node, layout: Layout): Place => {
