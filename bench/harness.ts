@@ -1,26 +1,24 @@
 /**
- * Measures work on the WebAssembly device, beside what the same threads of the same device can do at most: multiply–adds on registers for
+ * Measures work on a device, beside what the same threads of the same device can do at most: multiply–adds on registers for
  * work bound by arithmetic, a memcpy for work bound by memory. Work and reference take turns (see statistics.ts), each some twenty
  * milliseconds at a time, so that starting a program (some 0.05 ms) and noisy neighbours weigh on both alike.
  *
  * A piece of work is recorded the way a user would write it, compiled as the framework compiles it, and launched as it is in a step.
  */
 
-import { CONTROL, controlBytes } from '../src/codegen/wasm/index.js';
-import { emitModule } from '../src/codegen/wasm/module.js';
-import { ByteWriter } from '../src/codegen/wasm/writer.js';
 import { CompiledTarget } from '../src/compile/compiled-target.js';
 import { type CompiledStep, compile } from '../src/compile/pipeline.js';
 import { type Trace, traceRequest } from '../src/compile/trace.js';
 import type { AssembledProgram, Device, LoadedProgram } from '../src/devices/index.js';
-import type { WasmDevice } from '../src/devices/wasm/index.js';
 import { blockedChannels, type Layout, physicalSize } from '../src/graph/layout.js';
 import type { Node } from '../src/graph/node.js';
 import type { Assignment, Target } from '../src/graph/target.js';
 import { KernelBuilder, type Program } from '../src/ir/index.js';
-import { buffer, realize, setDevice, type Tensor, zeros } from '../src/tensor/index.js';
+import { peakKernel } from '../src/kernels/peak.js';
+import { buffer, type DeviceName, openDevice, realize, setDevice, type Tensor, zeros } from '../src/tensor/index.js';
 import { dtypeBytes } from '../src/util/dtype.js';
 import { numel, type Shape } from '../src/util/shape.js';
+import { memcpyProgram } from './memcpy.js';
 import { alternatingRatios, repeatsFor, type Spread, spread } from './statistics.js';
 
 /** What a measurement found: the work's rate, its reference's, and work over reference, pair by pair. */
@@ -45,8 +43,10 @@ const sampleMs = 20;
 const mostRepeats = 200;
 
 export class Harness {
-  static async create(options: { threads?: number; rounds?: number } = {}): Promise<Harness> {
-    const target = await CompiledTarget.create({ threads: options.threads });
+  static async create(options: { device?: DeviceName; threads?: number; rounds?: number } = {}): Promise<Harness> {
+    const { target } = await openDevice(options.device, { threads: options.threads });
+    if (!(target instanceof CompiledTarget))
+      throw new Error(`bench: the device ${target.name} has no kernels to measure`);
     const harness = new Harness(target, options.rounds ?? 15);
     harness.peak = await harness.loadPeak();
     return harness;
@@ -202,33 +202,17 @@ export class Harness {
     }
   }
 
-  /** Twelve independent chains of multiply–adds on registers: latency 4 times two units needs eight of them. */
   private async loadPeak(): Promise<Runnable> {
-    const tasks = 64;
-    const rounds = 14_000;
-    const chains = 12;
-    const unroll = 8;
-    const k = new KernelBuilder({ lanes: this.device.lanes, registers: 15 });
-    const p = k.param('p', 'f32');
-    k.tasks(tasks, (task) => {
-      const [a, b] = [k.load(p), k.load(p, 4)];
-      const sums = Array.from({ length: chains }, () => k.zero());
-      k.loop(rounds, () => {
-        for (let u = 0; u < unroll; u++) for (const sum of sums) sum.fma(a, b);
-      });
-      sums.forEach((sum, i) => {
-        k.store(p, task.mul(chains * 4).add(8 + i * 4), sum.value);
-      });
-    });
-    const kernel = k.finish('peak');
-    const bytes = (8 + tasks * chains * 4) * 4;
+    const { lanes, registers } = this.device.info;
+    // Some ten milliseconds at any width.
+    const { kernel, bytes, macs } = peakKernel(new KernelBuilder({ lanes, registers }), { tasks: 64, rounds: 14_000 });
     const slots = Int32Array.of(0, this.device.alloc(bytes));
     this.fill(slots[1], bytes);
     const program: Program = { name: 'peak', slots: 2, arenaBytes: 64, launches: [{ kernel, args: [{ slot: 1 }] }] };
     const loaded = await this.device.load(this.device.assemble(program));
     const run = () => this.device.run(loaded, slots);
     await run();
-    return { run, amount: tasks * rounds * chains * unroll * this.device.lanes * 2 };
+    return { run, amount: 2 * macs };
   }
 
   private async loadMemcpy(bytes: number, held: Held): Promise<Runnable> {
@@ -237,7 +221,7 @@ export class Harness {
     const slots = Int32Array.of(0, held.alloc(whole), held.alloc(whole));
     this.fill(slots[1], whole);
     const load = async (repeats: number) => {
-      const loaded = await held.load(memcpyProgram(whole, repeats, this.device as WasmDevice));
+      const loaded = await held.load(await memcpyProgram(this.device, whole, repeats));
       return { run: () => this.device.run(loaded, slots), amount: 2 * whole * repeats };
     };
     const once = await load(1);
@@ -345,47 +329,4 @@ export async function recordStep(
 /** A tensor that lies in the device's memory from step to step. */
 export function held(shape: Shape): Tensor {
   return buffer(zeros(shape));
-}
-
-/** A program in which each thread copies its share with `memory.copy`, which engines hand to the C library's memcpy. */
-function memcpyProgram(bytes: number, repeats: number, { threads, features }: WasmDevice): AssembledProgram {
-  const [thread, slots, from, to, left] = [0, 2, 4, 5, 6];
-  const share = bytes / threads;
-  const w = new ByteWriter();
-  const code = (...bytesOfCode: number[]) => {
-    for (const b of bytesOfCode) w.u8(b);
-  };
-  const constant = (n: number) => {
-    code(0x41);
-    w.s32(n);
-  };
-  code(1, 3, 0x7f); // locals: three i32
-  for (const [local, slot] of [
-    [from, 1],
-    [to, 2],
-  ]) {
-    code(0x20, slots, 0x28, 2); // i32.load of the slot …
-    w.u32(4 * slot);
-    code(0x20, thread); // … + thread · share
-    constant(share);
-    code(0x6c, 0x6a, 0x21, local);
-  }
-  constant(repeats);
-  code(0x21, left);
-  code(0x03, 0x40); // loop
-  code(0x20, to, 0x20, from);
-  constant(share);
-  code(0xfc, 0x0a, 0, 0); // memory.copy
-  code(0x20, left, 0x41, 1, 0x6b, 0x22, left, 0x0d, 0, 0x0b); // while (--left)
-  constant(0);
-  code(0x0b);
-  const run = { params: 4, results: 1 as const, body: w.written().slice(), exportAs: 'run' };
-  const program: Program = { name: 'memcpy', slots: 3, arenaBytes: 64, launches: [] };
-  return {
-    name: program.name,
-    bytes: emitModule([run], features),
-    slots: program.slots,
-    arenaBytes: program.arenaBytes,
-    control: { bytes: controlBytes(program), abortOffset: CONTROL.abort, generationOffset: CONTROL.generation },
-  };
 }

@@ -3,19 +3,20 @@
  * the first step of a fresh process) and prints each figure with its reference, the ratio and the aim. Words choose lines that contain
  * one of them.
  *
+ *   --device D    wasm, x64-avx2, x64-avx512 … (default: the environment's FOVEA_DEVICE, or auto)
  *   --threads N   threads of the device (default: one per core)
  *   --rounds N    samples per line (default 15)
  *   --details     names the kernels that each line launched
  *   --epoch       also trains one epoch of MNIST through the command line (minutes)
  *   --save        writes results/<date>.json and .md
  *   --peers       measures fovea beside the frameworks that are installed instead (peers/run.ts), with
- *     --device D    fovea's device (default: the environment's FOVEA_DEVICE, or auto)
  *     --with P,Q    only these peers
  */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { DeviceName } from '../src/tensor/index.js';
 import { Harness } from './harness.js';
 import { kernelRows, measureRow } from './kernels.js';
 import { runPeers } from './peers/run.js';
@@ -55,6 +56,7 @@ if (values.peers) {
 }
 
 const harness = await Harness.create({
+  device: values.device as DeviceName, // openDevice says what there is
   threads: values.threads === undefined ? undefined : Number(values.threads),
   rounds: Number(values.rounds),
 });

@@ -5,9 +5,11 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Harness, held, recordStep } from '../../bench/harness.js';
 import { kernelRows } from '../../bench/kernels.js';
+import { memcpyProgram } from '../../bench/memcpy.js';
 import { cells, describeMachine, type Line, toMarkdown, verdict } from '../../bench/report.js';
 import { aimOf, numberOf, parseShapes, shapeOf } from '../../bench/shapes.js';
 import { alternatingRatios, meets, quantile, relativeSpread, repeatsFor, spread } from '../../bench/statistics.js';
+import { devicesHere } from '../devices-here.js';
 
 describe('statistics', () => {
   it('interpolates quantiles between neighbours, whatever the order', () => {
@@ -158,12 +160,12 @@ describe('results', () => {
   });
 });
 
-describe('measuring', () => {
+describe.each(devicesHere)('measuring on $name', ({ name }) => {
   let harness: Harness | null = null;
   afterAll(() => harness?.target.dispose());
 
   it('runs recorded work and its references, and gives back what it took', async () => {
-    harness = await Harness.create({ threads: 2, rounds: 2 });
+    harness = await Harness.create({ device: name, threads: 2, rounds: 2 });
     const before = harness.device.usedBytes;
     const step = await recordStep(harness.target, () => held([64, 64]).assign(held([64, 64]).matmul(held([64, 64]))));
     expect(step.compiled.launches).toHaveLength(1);
@@ -176,6 +178,18 @@ describe('measuring', () => {
     // The arena stays; it is shared by all programs.
     expect(harness.device.usedBytes - before).toBeLessThan(64 * 1024);
   }, 30_000);
+
+  it('copies all there is to copy', async () => {
+    const { device } = harness!;
+    const bytes = 64 * device.threads * 1000;
+    const slots = Int32Array.of(0, device.alloc(bytes), device.alloc(bytes));
+    device.f32(slots[1], bytes / 4).forEach((_, i, all) => {
+      all[i] = i;
+    });
+    device.bytes(slots[2], bytes).fill(0);
+    await device.run(await device.load(await memcpyProgram(device, bytes, 3)), slots);
+    expect(device.f32(slots[2], bytes / 4)).toEqual(device.f32(slots[1], bytes / 4));
+  });
 
   it('repeats work under task counters of its own each time', async () => {
     // Adding one in place: after r repetitions every element has grown by r, unless a repetition found no tasks left.
