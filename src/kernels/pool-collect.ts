@@ -56,9 +56,13 @@ export function collectRow(k: KernelBuilder, c: Collect, id: I32, ih: I32, done:
     const lines = linesOf(k, c, rows[1]);
     k.loop({ from: 0, to: inside.from * stride - padLo }, edge);
     const strides = Math.max(1, Math.floor(pixelsEach / stride));
-    const whole = inside.to - ((inside.to - inside.from) % strides);
+    // Where pixels are single numbers, neighbouring ones fill the lanes.
+    const lanes = c.planes.block === 1 && stride === 1 ? k.lanes : 1;
+    const along = lanes === 1 ? inside.from : inside.to - ((inside.to - inside.from) % lanes);
+    const whole = inside.to - ((inside.to - along) % strides);
     const collect = (n: number) => (last: I32) => collectStrides(k, c, lines, row, last, n, done);
-    k.loop({ from: inside.from, to: whole, step: strides }, collect(strides));
+    k.loop({ from: inside.from, to: along, step: lanes }, (last) => collectLanes(k, w, lines, row, last, lanes, done));
+    k.loop({ from: along, to: whole, step: strides }, collect(strides));
     k.loop({ from: whole, to: inside.to }, collect(1));
     k.loop({ from: inside.to * stride - padLo, to: w.in[2] }, edge);
   };
@@ -139,6 +143,29 @@ function collectStrides(
       done(pixel, i, v, sum ?? k.f32(0, width));
     }
   }
+}
+
+/** Collects for `lanes` pixels side by side, the first of which has `last` as its last window. */
+function collectLanes(
+  k: KernelBuilder,
+  w: PoolWindow,
+  lines: readonly Line[],
+  row: I32,
+  last: I32,
+  lanes: number,
+  done: Collected,
+): void {
+  const most = windowsOfResidue(w, 0);
+  const pixel = last.sub(w.padLo[2]);
+  const mine = k.splat(row.add(pixel)).add(k.iota());
+  const parts = lines.flatMap(({ dy, positions }) =>
+    Array.from({ length: most }, (_, j) => {
+      const at = affine(last).plus(j + 1 - most);
+      const part = k.load(dy, at, lanes);
+      return positions === null ? part : k.select<Float>(k.load(positions, at, lanes).eq(mine), part, 0);
+    }),
+  );
+  done(pixel, 0, 0, parts.length === 0 ? k.f32(0, lanes) : parts.reduce((a, b) => a.add(b)));
 }
 
 /** Windows over an inner input column whose distance from the start of its last window is `r`. */

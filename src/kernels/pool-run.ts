@@ -6,6 +6,7 @@
 
 import { affine, type Float, type I32, type Int, type KernelBuilder, type Ptr, type Value } from '../ir/index.js';
 import { callAhead } from './ahead.js';
+import { loadLanes } from './fused.js';
 import { type Planes, type PoolWindow, pixels, wide } from './pool-shape.js';
 
 /** max: the maximum (−∞ of nothing). position: its place in the plane (−1). at: what `other` holds there (0). sum: of all taps. */
@@ -55,19 +56,15 @@ export function columnsInside(w: PoolWindow): { from: number; to: number } {
 export function scanRuns(k: KernelBuilder, s: Runs, rows: readonly TapRow[], done: Scanned): void {
   const { window: w, looked } = s;
   const choosing = looked === 'position' || looked === 'at';
-  const places =
-    looked === 'position'
-      ? rows.map((r) => allTaps(w).map((tw) => wide(k, r.place.add(tw * w.dilation[2] - w.padLo[2]), s.planes.width)))
-      : null;
-  const run = (first: I32, windows: readonly (readonly number[])[]) => {
+  const run = (first: I32, windows: readonly (readonly number[])[], lanes = 1) => {
     // Rows are left behind as fast as the stride says; a look for NaN has been everywhere already.
     if (!choosing) {
-      const columns = windows.length * w.stride[2] * s.planes.block;
+      const columns = windows.length * w.stride[2] * s.planes.block * lanes;
       const from = affine(first).times(w.stride[2] * s.planes.block);
       for (const r of rows.slice(-w.stride[1])) callAhead(k, r.x, from, columns);
     }
-    if (choosing) chooseRun(k, s, rows, places, first, windows, done);
-    else foldRun(k, s, rows, first, windows, done);
+    if (choosing) chooseRun(k, s, rows, first, windows, done, lanes);
+    else foldRun(k, s, rows, first, windows, done, lanes);
   };
   const known = (from: number, to: number) => {
     const windows = Array.from({ length: to - from }, (_, j) => tapsOf(w, from + j));
@@ -75,9 +72,14 @@ export function scanRuns(k: KernelBuilder, s: Runs, rows: readonly TapRow[], don
   };
   const each = Math.max(1, Math.min(choosing ? 2 : 4, Math.floor((2 * mostTaps) / pixels(w.kernel))));
   const { from, to } = columnsInside(w);
-  const whole = to - ((to - from) % each);
+  // Where pixels are single numbers, neighbouring windows fill the lanes. Collecting lanes from apart pays for no sum.
+  const apart = w.stride[2] > 1;
+  const lanes = s.planes.block === 1 && !(apart && looked !== 'max') ? k.lanes : 1;
+  const along = lanes === 1 ? from : to - ((to - from) % lanes);
+  const whole = to - ((to - along) % each);
   known(0, from);
-  k.loop({ from, to: whole, step: each }, (first) => run(first, Array(each).fill(allTaps(w))));
+  k.loop({ from, to: along, step: lanes }, (first) => run(first, [allTaps(w)], lanes));
+  k.loop({ from: along, to: whole, step: each }, (first) => run(first, Array(each).fill(allTaps(w))));
   known(whole, w.out[2]);
 }
 
@@ -91,13 +93,16 @@ function tapsOf(w: PoolWindow, ow: number): number[] {
 
 type Load = (p: Ptr<'f32'>, column: number) => Float;
 
-/** Loads vector `v` of a column counted from window `first`'s padding. */
-function loader(k: KernelBuilder, { window: w, planes }: Runs, first: I32, v: number): Load {
+/** Loads vector `v` of a column counted from window `first`'s padding; with `lanes`, one number for each of as many windows. */
+function loader(k: KernelBuilder, { window: w, planes }: Runs, first: I32, v: number, lanes = 1): Load {
   const start = affine(first).times(w.stride[2] * planes.block);
-  return (p, column) => k.load(p, start.plus((column - w.padLo[2]) * planes.block + v * planes.width), planes.width);
+  return (p, column) => {
+    const at = start.plus((column - w.padLo[2]) * planes.block + v * planes.width);
+    return lanes === 1 ? k.load(p, at, planes.width) : (loadLanes(k, p.at(at), w.stride[2], lanes) as Float);
+  };
 }
 
-/** Maxima or sums. */
+/** Maxima or sums; with `lanes`, of as many windows as of the one. */
 function foldRun(
   k: KernelBuilder,
   s: Runs,
@@ -105,10 +110,11 @@ function foldRun(
   first: I32,
   windows: readonly (readonly number[])[],
   done: Scanned,
+  lanes = 1,
 ): void {
   const { window: w, planes, looked } = s;
   for (let v = 0; v < planes.block / planes.width; v++) {
-    const load = loader(k, s, first, v);
+    const load = loader(k, s, first, v, lanes);
     const columns = new Map<number, Fold>();
     const column = (at: number): Fold => {
       let folded = columns.get(at);
@@ -155,14 +161,19 @@ function chooseRun(
   k: KernelBuilder,
   s: Runs,
   rows: readonly TapRow[],
-  places: readonly (readonly Int[])[] | null,
   first: I32,
   windows: readonly (readonly number[])[],
   done: Scanned,
+  lanes = 1,
 ): void {
   const { window: w, planes } = s;
+  const width = Math.max(planes.width, lanes);
+  const places =
+    s.looked === 'position'
+      ? rows.map((r) => allTaps(w).map((tw) => wide(k, r.place.add(tw * w.dilation[2] - w.padLo[2]), width)))
+      : null;
   for (let v = 0; v < planes.block / planes.width; v++) {
-    const load = loader(k, s, first, v);
+    const load = loader(k, s, first, v, lanes);
     windows.forEach((taps, j) => {
       let best: Float | null = null;
       let chosen: Value | null = null;
@@ -177,22 +188,30 @@ function chooseRun(
       });
       if (places === null) done(first, j, v, chosen!);
       else {
-        const shift = wide(k, first.add(j).mul(w.stride[2]), planes.width);
-        done(first, j, v, (chosen! as Int).add(shift));
+        const shift = wide(k, first.add(j).mul(w.stride[2]), width);
+        const place = (chosen! as Int).add(shift);
+        done(first, j, v, lanes === 1 ? place : place.add(k.iota().mul(w.stride[2])));
       }
     });
   }
 }
 
 /** Looks at pixels from `start` on, as far as it is called for, and says whether none of them was NaN so far. */
-export function watchNaN(k: KernelBuilder, { block, width }: Planes, x: Ptr<'f32'>, start: I32): (end: I32) => I32 {
+export function watchNaN(k: KernelBuilder, { block }: Planes, x: Ptr<'f32'>, start: I32): (end: I32) => I32 {
   const seen = k.var(start);
   const clean = k.var(k.i32(1));
+  const width = k.lanes;
   const each = Math.max(1, (8 * width) / block);
   return (end) => {
     const sums = Array.from({ length: (each * block) / width }, () => k.var(k.f32(1, width)));
+    const rest = k.var(k.f32(1, 1));
     const look = (from: I32, count: number) => {
       callAhead(k, x, affine(from).times(block), count * block);
+      if (count * block < width) {
+        const value = k.load(x, affine(from).times(block), 1);
+        rest.fma(value, value);
+        return;
+      }
       for (let i = 0; i < (count * block) / width; i++) {
         const value = k.load(
           x,
@@ -210,7 +229,7 @@ export function watchNaN(k: KernelBuilder, { block, width }: Planes, x: Ptr<'f32
     k.loop({ from: whole, to: end }, (i) => look(i, 1));
     seen.set(end.max(from));
     const sum = sums.map((v) => v.value).reduce((a, b) => a.add(b));
-    const all = width === 1 ? sum : k.sumLanes(sum);
+    const all = block === 1 ? k.sumLanes(sum).add(rest.value) : k.sumLanes(sum);
     clean.set(clean.value.and(all.eq(all)));
     return clean.value;
   };

@@ -15,6 +15,7 @@ import {
   type Value,
 } from '../ir/index.js';
 import { callAhead } from './ahead.js';
+import { loadLanes } from './fused.js';
 import type { Planes, PoolWindow } from './pool-shape.js';
 
 export interface Spread {
@@ -46,33 +47,50 @@ export function spreadRow(k: KernelBuilder, s: Spread, oh: I32, emit: Emit): voi
   const [, kh, kw] = w.kernel;
   const row = oh.mul(kh * w.in[2]);
   const windows = oh.mul(w.out[2]);
-  k.loop(w.out[2], (ow) => {
+  /** One window, or with `lanes` as many side by side where pixels are single numbers. */
+  const spread = (ow: I32, lanes: number) => {
     const origin = row.add(ow.mul(kw));
     const x = s.x.at(affine(origin).times(block));
     const dy = s.dy.at(affine(windows.add(ow)).times(block));
-    for (let h = 0; h < kh; h++) callAhead(k, x, h * w.in[2] * block, kw * block);
-    callAhead(k, dy, 0, block);
     const shift = (tap: number) => Math.floor(tap / kw) * w.in[2] + (tap % kw);
+    const load = (tap: number, v: number): Float =>
+      lanes === 1
+        ? k.load(x, shift(tap) * block + v * width, width)
+        : (loadLanes(k, x.at(shift(tap)), kw, lanes) as Float);
+    for (let h = 0; h < kh; h++) callAhead(k, x, h * w.in[2] * block, kw * block * lanes);
+    callAhead(k, dy, 0, block * lanes);
     for (let v = 0; v < block / width; v++) {
-      let best = k.load(x, v * width, width);
+      let best = load(0, v);
       // Where the maximum of all taps before stays the maximum.
       const stays: Int[] = [];
       for (let tap = 1; tap < kh * kw; tap++) {
-        const value = k.load(x, shift(tap) * block + v * width, width);
+        const value = load(tap, v);
         const keep = value.le(best).or(best.ne(best));
         stays.push(keep);
         best = k.select(keep, best, value);
       }
-      let sent: Float = k.load(dy, v * width, width);
+      let sent: Float = k.load(dy, v * width, Math.max(width, lanes));
       const parts: Float[] = [];
       for (let tap = kh * kw - 1; tap > 0; tap--) {
         parts.unshift(k.select<Float>(stays[tap - 1], 0, sent));
         sent = k.select<Float>(stays[tap - 1], sent, 0);
       }
       // Memory is written from its beginning to its end.
-      for (const [tap, part] of [sent, ...parts].entries()) emit(affine(origin).plus(shift(tap)), v, part);
+      const all = [sent, ...parts];
+      if (lanes === 1) for (const [tap, part] of all.entries()) emit(affine(origin).plus(shift(tap)), v, part);
+      else
+        for (let h = 0; h < kh; h++) {
+          for (let i = 0; i < lanes * kw; i++) {
+            const pixel = affine(origin).plus(h * w.in[2] + i);
+            emit(pixel, 0, all[h * kw + (i % kw)].lane(Math.floor(i / kw)));
+          }
+        }
     }
-  });
+  };
+  const lanes = block === 1 ? k.lanes : 1;
+  const along = lanes === 1 ? 0 : w.out[2] - (w.out[2] % lanes);
+  k.loop({ from: 0, to: along, step: lanes }, (ow) => spread(ow, lanes));
+  k.loop({ from: along, to: w.out[2] }, (ow) => spread(ow, 1));
   const covered = w.out[2] * kw;
   for (let h = 0; h < kh; h++) zeros(k, planes, row.add(h * w.in[2] + covered), w.in[2] - covered, emit);
 }

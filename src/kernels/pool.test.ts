@@ -215,6 +215,10 @@ describe('pooling', () => {
         { size: 19, kernel: 3, pad: [1, 1] },
       ]),
       poolCase(1, 2, [{ size: 45, kernel: 3, stride: 2, pad: [0, 1] }]),
+      poolCase(1, 3, [
+        { size: 5, kernel: 2, stride: 2 },
+        { size: 37, kernel: 2, stride: 2 },
+      ]),
       poolCase(1, 9, [
         { size: 3, kernel: 2, stride: 2 },
         { size: 3, kernel: 2 },

@@ -50,7 +50,9 @@ export function poolLowerings(x: Shape, w: PoolWindow, looked: Looked, target: T
 export function poolGradLowerings(x: Shape, w: PoolWindow, to: 'all' | 'max', target: TargetInfo): Lowering[] {
   return waysOf(x, target).map((planes) => {
     if (to === 'max' && tilesInput(w)) return tiledLowering(x, w, planes, target);
-    if (to === 'max' && overlapsInput(w)) return overlapLowering(x, w, planes, target);
+    // Of single numbers side by side, windows one apart are many at a time where positions are kept.
+    const single = planes.block === 1 && w.stride[2] === 1;
+    if (to === 'max' && overlapsInput(w) && !single) return overlapLowering(x, w, planes, target);
     const rows = w.in[0] * w.in[1];
     const rowBytes = 8 * planes.block * w.in[2];
     const cut = to === 'all' ? { least: 1, most: rows } : rowsOfPositions(w, planes);
