@@ -359,6 +359,7 @@ function multiplyPlaces(k: KernelBuilder, c: Winograd, target: TargetInfo, p: Pl
   const weightBlock = places * s.channels * block;
   const vectorWeight = (v: number) => Math.floor((v * k.lanes) / block) * weightBlock + ((v * k.lanes) % block);
   const wide = k.lanes >= 8;
+  const unroll = wide ? 2 : block;
   // Called for while the runs of this place are multiplied: the next place's weights in equal shares; its patches, where those are too many
   // for a cache (where they are not, calls only take room from those for weights).
   const { weightsFirst } = p;
@@ -383,8 +384,8 @@ function multiplyPlaces(k: KernelBuilder, c: Winograd, target: TargetInfo, p: Pl
           ahead.advance(share * 16);
         }
         const xi = k.ptrVar(x);
-        k.loop(block / 2, () => {
-          for (let i = 0; i < 2; i++) {
+        k.loop(block / unroll, () => {
+          for (let i = 0; i < unroll; i++) {
             const line = acc[0].map((_, v) => k.load(w, vectorWeight(v) + i * block));
             for (let j = 0; j < p.run; j++) {
               const value = k.broadcast(xi, j * block + i);
@@ -393,8 +394,8 @@ function multiplyPlaces(k: KernelBuilder, c: Winograd, target: TargetInfo, p: Pl
               });
             }
           }
-          xi.advance(2);
-          w.advance(2 * block);
+          xi.advance(unroll);
+          w.advance(unroll * block);
         });
         x.advance(plane);
       });
