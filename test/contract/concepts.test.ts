@@ -15,8 +15,8 @@ import { data, device, F, grad, loss, manualSeed, models, nn, openDevice, optim,
 import { data as nodeData } from 'fovea/node';
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest';
 
-const compiled = await device();
-afterAll(() => compiled.dispose());
+const fastest = await device();
+afterAll(() => fastest.dispose());
 beforeEach(() => void manualSeed(1));
 
 const numbers = async (t: Tensor): Promise<number[]> => Array.from(await t.data());
@@ -82,7 +82,7 @@ async function train(model: nn.Module, set: data.Dataset, steps: number, lr = 1e
 }
 
 it('runs on the compiled device', () => {
-  expect(compiled.name).toMatch(/^(wasm|x64-avx2|x64-avx512)$/);
+  expect(fastest.name).toMatch(/^(wasm|x64-avx2|x64-avx512)$/);
 });
 
 describe('NumPy and TensorFlow basics', () => {
@@ -101,7 +101,7 @@ describe('NumPy and TensorFlow basics', () => {
     try {
       expect(await everything()).toEqual(compiled); // whole numbers: equal to the bit
     } finally {
-      setDevice(compiled);
+      setDevice(fastest);
     }
   });
 

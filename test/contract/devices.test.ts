@@ -1,8 +1,14 @@
 /** What every device does, whatever its machine code: runs, their order, failures, memory, the life of programs. */
 
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { build } from 'esbuild';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type Device, type DeviceOptions, type LoadedProgram, OutOfMemoryError } from '../../src/devices/index.js';
 import type { Program } from '../../src/ir/index.js';
@@ -252,4 +258,67 @@ describe.each(devicesHere)('$name', (here) => {
       );
     });
   });
+
+  describe('the process', () => {
+    test('stays alive while a run is pending, and ends by itself when the code has ended', async () => {
+      const output = await runScript(
+        here,
+        `
+        const { lanes } = device;
+        const input = relayInput(100_000, lanes);
+        const program = await device.load(device.assemble(relayProgram({ blocks: 100_000, rounds: 16, lanes })));
+        const slots = Int32Array.of(0, device.alloc(input.byteLength), device.alloc(input.byteLength));
+        device.f32(slots[1], input.length).set(input);
+        // Nobody awaits this, and nothing else keeps Node alive.
+        for (let i = 0; i < 5; i++) device.run(program, slots).then(() => console.log('run', i));`,
+      );
+      expect(output).toBe('run 0\nrun 1\nrun 2\nrun 3\nrun 4\n');
+    });
+
+    test('ends by itself with an idle team, without dispose(), and takes no time meanwhile', async () => {
+      const output = await runScript(
+        here,
+        `
+        const { lanes } = device;
+        const program = await device.load(device.assemble(relayProgram({ blocks: 1, rounds: 3, lanes })));
+        const slots = Int32Array.of(0, device.alloc(64), device.alloc(64));
+        for (let i = 0; i < 20; i++) await device.run(program, slots);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        const before = process.cpuUsage();
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        const { user, system } = process.cpuUsage(before);
+        console.log(device.threads, user + system < 150_000);`,
+      );
+      expect(output).toBe('2 true\n');
+    });
+  });
 });
+
+/** Standard output of a script in a Node of its own, with `device` on two threads; it must end within ten seconds. */
+async function runScript({ name }: DeviceHere, code: string): Promise<string> {
+  const prologue = [
+    `import { devicesHere } from '../devices-here.js';`,
+    `import { relayInput, relayProgram } from '../platform/relay.js';`,
+    `const device = await devicesHere.find((here) => here.name === '${name}').create({ threads: 2 });`,
+  ];
+  const root = fileURLToPath(new URL('../..', import.meta.url));
+  const { outputFiles } = await build({
+    stdin: { contents: [...prologue, code].join('\n'), resolveDir: join(root, 'test', 'contract'), loader: 'ts' },
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    packages: 'external',
+    write: false,
+  });
+  // Where packages are found.
+  const cache = join(root, 'node_modules', '.cache');
+  mkdirSync(cache, { recursive: true });
+  const folder = mkdtempSync(join(cache, 'fovea-device-'));
+  try {
+    const file = join(folder, 'script.mjs');
+    writeFileSync(file, outputFiles[0].contents);
+    return (await promisify(execFile)(process.execPath, [file], { timeout: 10_000 })).stdout;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

@@ -1,10 +1,3 @@
-import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { build } from 'esbuild';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { relayInput, relayOracle, relayProgram } from '../../../test/platform/relay.js';
 import { assembleProgram } from '../../codegen/wasm/index.js';
@@ -72,52 +65,3 @@ describe('where threads are missing', () => {
     expect(result()).toEqual(expected);
   });
 });
-
-describe('the process', () => {
-  test('stays alive while a run is pending, and ends by itself when the code has ended', async () => {
-    const output = await runScript(`
-      const device = await WasmDevice.create({ threads: 2 });
-      const input = relayInput(100_000);
-      const program = await device.load(assembleProgram(relayProgram({ blocks: 100_000, rounds: 16 }), device.features));
-      const slots = Int32Array.of(0, device.alloc(input.byteLength), device.alloc(input.byteLength));
-      device.f32(slots[1], input.length).set(input);
-      // Nobody awaits this, and nothing else keeps Node alive.
-      for (let i = 0; i < 5; i++) device.run(program, slots).then(() => console.log('run', i));
-    `);
-    expect(output).toBe('run 0\nrun 1\nrun 2\nrun 3\nrun 4\n');
-  });
-
-  test('ends by itself with an idle team, without dispose()', async () => {
-    expect(
-      await runScript(`const device = await WasmDevice.create({ threads: 2 }); console.log(device.threads);`),
-    ).toBe('2\n');
-  });
-});
-
-/** Standard output of a script in a Node of its own, which must end within ten seconds. */
-async function runScript(code: string): Promise<string> {
-  const imports = [
-    `import { WasmDevice } from './index.js';`,
-    `import { assembleProgram } from '../../codegen/wasm/index.js';`,
-    `import { relayInput, relayProgram } from '../../../test/platform/relay.js';`,
-  ];
-  const { outputFiles } = await build({
-    stdin: {
-      contents: [...imports, code].join('\n'),
-      resolveDir: fileURLToPath(new URL('.', import.meta.url)),
-      loader: 'ts',
-    },
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-    write: false,
-  });
-  const folder = mkdtempSync(join(tmpdir(), 'fovea-device-'));
-  try {
-    const file = join(folder, 'script.mjs');
-    writeFileSync(file, outputFiles[0].contents);
-    return (await promisify(execFile)(process.execPath, [file], { timeout: 10_000 })).stdout;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
