@@ -1,7 +1,8 @@
 /**
  * How a direct convolution is cut: result blocks into tiles whose sums fill the registers, lines of the result and tiles into tasks, source
  * channels into chunks whose weights stay in the first-level cache while all lines of a task pass. Costs are counted in cycles of a core
- * with two multipliers and two loads a cycle; what a plan depends on besides shapes and registers is how many threads share the tasks.
+ * with two multipliers and two loads a cycle. How many threads there are decides into how many tasks the work is cut and nothing else: the
+ * order in which a sum is added up must not depend on it.
  */
 
 import type { TargetInfo } from '../graph/op.js';
@@ -29,6 +30,9 @@ export interface DirectPlan {
   /** Channels written out in the innermost body. */
   readonly unroll: number;
 }
+
+/** Threads that tiles and chunks, and with them the order of sums, count on, however many there are. */
+const threadsPlanned = 2;
 
 /** Cycles until a sum can be added to again; multiply–adds and loads a cycle. */
 const latency = 4;
@@ -75,14 +79,16 @@ export function planDirect(c: Direct, target: TargetInfo): DirectPlan {
   const cached = weightsFirst ? lines : Math.max(4, Math.floor((256 * 1024) / lineBytes));
   // Tasks of 200 000 multiply–adds take microseconds at least: long beside the price of handing one out.
   const worth = Math.ceil(200_000 / lineMacs);
-  const wanted = Math.ceil((target.threads * 8) / tiles);
-  const lineGroups = Math.ceil(lines / Math.max(worth, Math.min(cached, Math.ceil(lines / wanted))));
+  const groupsFor = (threads: number): number => {
+    const wanted = Math.ceil((threads * 8) / tiles);
+    return Math.ceil(lines / Math.max(worth, Math.min(cached, Math.ceil(lines / wanted))));
+  };
 
   const sourceBlocks = Math.ceil(c.summed / b);
-  const chunkBlocks = chunkOf(c, target, widest, sourceBlocks, pixels / lineGroups);
+  const chunkBlocks = chunkOf(c, target, widest, sourceBlocks, pixels / groupsFor(threadsPlanned));
   return {
     cuts,
-    lineGroups,
+    lineGroups: groupsFor(target.threads),
     weightsFirst,
     chunkBlocks,
     chunks: Math.ceil(sourceBlocks / chunkBlocks),
@@ -110,7 +116,7 @@ function cutBlocks(c: Direct, target: TargetInfo, weightsFirst: boolean): BlockC
       // Tiles of two sizes are twice the code; and where weights are read once, whole tiles have to come out even among the threads.
       if (rest > 0) cost *= 1.02;
       const all = c.groups * (tiles + rest);
-      if (weightsFirst) cost *= (Math.ceil(all / target.threads) * target.threads) / all;
+      if (weightsFirst) cost *= (Math.ceil(all / threadsPlanned) * threadsPlanned) / all;
       if (cost < least) {
         least = cost;
         best = [{ blocks: large, tiles }, ...(rest > 0 ? [{ blocks: small, tiles: rest }] : [])];
