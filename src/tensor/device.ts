@@ -84,16 +84,17 @@ async function openNative(
   // Bundles for pages leave this file out: the package's field "browser" says so.
   const { NativeDevice } = await import('../devices/native/index.node.js');
   const level = name === 'x64' ? undefined : name === 'x64-avx512' ? 'avx512' : 'avx2';
-  return compiling(await NativeDevice.create({ level, threads }), reason);
+  return compiling(NativeDevice.create({ level, threads }), reason);
 }
 
 async function openWasm(reason: string, { threads }: DeviceOptions): Promise<OpenedDevice> {
   const { WasmDevice } = await import('../devices/wasm/index.js');
-  return compiling(await WasmDevice.create({ threads }), reason);
+  return compiling(WasmDevice.create({ threads }), reason);
 }
 
-async function compiling(device: Device, reason: string): Promise<OpenedDevice> {
-  const { CompiledTarget } = await import('../compile/compiled-target.js');
+/** The compiler is loaded while the workers start. */
+async function compiling(starting: Promise<Device>, reason: string): Promise<OpenedDevice> {
+  const [device, { CompiledTarget }] = await Promise.all([starting, import('../compile/compiled-target.js')]);
   return { target: new CompiledTarget(device), threads: device.threads, reason, notes: device.notes };
 }
 
