@@ -34,7 +34,7 @@ export interface AssembledProgram {
     readonly bytes: number;
     readonly abortOffset: number;
     readonly generationOffset: number;
-    /** Of a program assembled to be profiled: where thread 0 writes the time at the start and after each launch. */
+    /** Of a program assembled to be profiled: where the time at the start and after each launch is written. */
     readonly timesOffset?: number;
   };
 }

@@ -79,7 +79,7 @@ function emitRun(
   w.memory(WASM.i32Load, 0);
   w.set(ARENA);
 
-  /** Thread 0 notes the time at which launch `done` was over (0: the start). A launch without tasks leaves its word 0. */
+  /** The time at which launch `done` was over (0: the start). A launch without tasks leaves its word 0. */
   const note = (done: number): void => {
     if (!profile) return;
     w.get(CONTROL_BLOCK);
@@ -129,6 +129,7 @@ function emitRun(
       } else {
         for (const launch of group) share(w, launch, kernels.get(launch.kernel)!);
       }
+      note(group[0].index + 1); // by every thread: the last to arrive has the last word
       w.get(THREADS);
       w.get(CONTROL_BLOCK);
       w.call(barrier);
@@ -136,7 +137,6 @@ function emitRun(
       w.i32(1);
       w.u8(WASM.return);
       w.u8(WASM.end);
-      if (profile) ofThread0(() => note(group[0].index + 1));
     }
     w.u8(WASM.end);
   }

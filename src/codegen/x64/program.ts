@@ -126,7 +126,7 @@ class ProgramWriter {
     asm.mov(eax, mem(rax));
     asm.add(rax, this.word('heap'));
     asm.mov(this.word('arena'), rax);
-    this.note(0);
+    this.noteStart();
 
     for (const group of groupsOf(this.launches, this.options)) this.group(group);
     asm.xor(eax, eax);
@@ -185,12 +185,12 @@ class ProgramWriter {
         asm.jcc('ne', this.calledOff);
       }
     }
+    this.note(group[0].index + 1); // by every thread: the last to arrive has the last word
     if (this.threads) {
       asm.call(this.barrier);
       asm.test(eax, eax);
       asm.jcc('ne', this.exit);
     }
-    this.note(group[0].index + 1);
   }
 
   private pushArgs(args: readonly Arg[]): void {
@@ -222,19 +222,24 @@ class ProgramWriter {
     }
   }
 
-  /** The time after launch `done` − 1, by thread 0. */
-  private note(done: number): void {
-    if (this.options.profile !== true) return;
+  private noteStart(): void {
     const { asm } = this;
     const others = asm.label();
     asm.cmp32(this.word('thread'), 0);
     asm.jcc('ne', others);
+    this.note(0);
+    asm.bind(others);
+  }
+
+  /** The time after launch `done` − 1. */
+  private note(done: number): void {
+    if (this.options.profile !== true) return;
+    const { asm } = this;
     asm.rdtsc();
     asm.shl(rdx, 32);
     asm.or(rax, rdx);
     asm.mov(rcx, this.word('control'));
     asm.mov(mem(rcx, timesOffset(this.program) + 8 * done), rax);
-    asm.bind(others);
   }
 
   /** Does tasks of the kernel in the frame while there are any. eax: 1 if one called it off. */

@@ -45,10 +45,10 @@ export class WasmDevice extends Device<WebAssembly.Module> {
 /** What a program exports: it comes back with 1 when another thread has called the run off. */
 type RunExport = (thread: number, threads: number, slots: number, control: number) => number;
 
-/** What `enter` below does, for workers. */
+/** What `enter` below does, for workers. Their clocks start when they do: times that threads compare count from one origin. */
 const binder = {
   source: `(memory) => (module, { slots, control }) => {
-  const env = { memory, clock: () => performance.now() };
+  const env = { memory, clock: () => performance.timeOrigin + performance.now() };
   const { run } = new WebAssembly.Instance(module, { env }).exports;
   return (thread, threads) => run(thread, threads, slots, control);
 }`,
@@ -60,7 +60,7 @@ const runtimeOn = (memory: WebAssembly.Memory): Runtime<WebAssembly.Module> => (
     return () => module;
   },
   enter(module: WebAssembly.Module, { slots, control }: Call): Entry {
-    const env = { memory, clock: () => performance.now() };
+    const env = { memory, clock: () => performance.timeOrigin + performance.now() };
     const run = new WebAssembly.Instance(module, { env }).exports.run as RunExport;
     return (thread, threads) => run(thread, threads, slots, control);
   },
