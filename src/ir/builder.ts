@@ -127,14 +127,18 @@ export class KernelBuilder implements Emitter {
     return wrap(this, this.add(this.node('broadcast', type, [q.base()], q.offsetBytes, p.elem))) as Loaded<E>;
   }
 
-  /** Writes `v`'s one or `lanes` elements; for u8 the low byte of each (a mask becomes a bool by `.and(1)`). */
-  store(p: Ptr, offset: Index, v: Value): void {
+  /**
+   * Writes `v`'s one or `lanes` elements; for u8 the low byte of each (a mask becomes a bool by `.and(1)`). What `streams` may pass by the
+   * caches: the place must be aligned to its size.
+   */
+  store(p: Ptr, offset: Index, v: Value, { streams = false } = {}): void {
     const q = p.at(offset);
     invariant(
       isFloat(v.expr.type) === (p.elem === 'f32'),
       () => `store: ${p.name} holds ${p.elem}, the value is of type ${v.expr.type}`,
     );
-    this.push({ kind: 'store', elem: p.elem, address: q.base(), offset: q.offsetBytes, value: v.expr });
+    const store = { kind: 'store', elem: p.elem, address: q.base(), offset: q.offsetBytes, value: v.expr } as const;
+    this.push(streams ? { ...store, streams } : store);
   }
 
   /** Asks for the line of an element that will be needed soon. Nothing is read: the place may lie outside, targets may ignore it. */

@@ -46,6 +46,12 @@ describe('accesses', () => {
     expect(() => interpret(copy, memory, [-4, 64], 0, 1)).toThrow(InvariantError);
   });
 
+  test('that stream are aligned', () => {
+    const stream = kernel('f32', (k, p, _, task) => k.store(p, task, k.f32(1), { streams: true }));
+    interpret(stream, memory, [0, 64], 0, 1);
+    expect(() => interpret(stream, memory, [0, 64], 1, 2)).toThrow('a stream to 4, no multiple of 16');
+  });
+
   test('are not what a prefetch does', () => {
     const far = kernel('f32', (k, p, _, task) => k.prefetch(p, task.add(1 << 20)));
     expect(() => interpret(far, memory, [0, 64], 0, 2)).not.toThrow();

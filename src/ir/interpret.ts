@@ -69,7 +69,12 @@ export function interpret(
           const at = place(stmt.address, stmt.offset);
           const value = valueAt(stmt.value);
           if (typeof value === 'number') write(at, 0, stmt.elem, value);
-          else for (const [i, x] of lanesIn(value).entries()) write(at, i, stmt.elem, x);
+          else {
+            const lanes = lanesIn(value);
+            const size = lanes.length * ELEM_BYTES[stmt.elem];
+            if (stmt.streams === true) invariant(at.address % size === 0, () => `a stream to ${at.address}, no multiple of ${size}`); // biome-ignore format: one thought
+            for (const [i, x] of lanes.entries()) write(at, i, stmt.elem, x);
+          }
           break;
         }
         case 'prefetch':

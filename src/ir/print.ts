@@ -55,7 +55,9 @@ export function print(kernel: Kernel): string {
           lines.push(`${indent}v${stmt.variable.id} = ${outer(stmt.value)}`);
           break;
         case 'store':
-          lines.push(`${indent}${stmt.elem} [${address(stmt.address, stmt.offset)}] = ${outer(stmt.value)}`);
+          lines.push(
+            `${indent}${stmt.streams === true ? 'stream ' : ''}${stmt.elem} [${address(stmt.address, stmt.offset)}] = ${outer(stmt.value)}`,
+          );
           break;
         case 'prefetch':
           lines.push(`${indent}prefetch${stmt.level} [${address(stmt.address, stmt.offset)}]`);

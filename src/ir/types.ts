@@ -125,6 +125,8 @@ export interface StoreStmt {
   readonly address: Expr;
   readonly offset: number; // bytes
   readonly value: Expr; // for u8: the low byte of each lane
+  /** Nobody reads it soon: a vector may pass by the caches. Its address is a multiple of its size. */
+  readonly streams?: boolean;
 }
 
 /** A hint to fetch the line of an address, which need not be the kernel's, into the cache of `level` and those below it. */

@@ -96,6 +96,9 @@ export function findFault(kernel: Kernel): string | null {
         if (stmt.value.type !== loadedType(stmt.elem, isVector(stmt.value.type))) {
           return `store: ${stmt.value.type} into ${stmt.elem}`;
         }
+        if (stmt.streams === true && (stmt.elem === 'u8' || !isVector(stmt.value.type))) {
+          return `store: only vectors of whole elements stream, not ${stmt.value.type} into ${stmt.elem}`;
+        }
         return Number.isInteger(stmt.offset) ? null : `store: offset ${stmt.offset}`;
       }
       case 'prefetch': {

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Float, interpret, type Kernel, KernelBuilder } from '../ir/index.js';
+import { type Float, interpret, type Kernel, KernelBuilder, print } from '../ir/index.js';
 import { contiguousStrides, numel } from '../util/shape.js';
 import type { Body, Operand, Pointwise, Step } from './fused.js';
 import { pointwiseKernel } from './nest.js';
@@ -148,6 +148,25 @@ describe.each(allLanes)('%i lanes', (lanes) => {
       expect(got).toEqual(want);
     },
   );
+
+  test('results that no cache would hold until they are read stream, others do not', () => {
+    const kernelOf = (sizes: readonly number[], offset: number, outputs = 1) => {
+      const whole: Operand = { elem: 'f32', strides: contiguousStrides(sizes), offset: 0 };
+      const row: Operand = { ...whole, strides: [0, 1] };
+      const to = { step: 2, to: { ...whole, offset } };
+      const body: Body = {
+        steps: [load(0), load(1), apply('add', 0, 1)],
+        operands: [whole, row],
+        outputs: Array.from({ length: outputs }, () => to),
+      };
+      return print(pointwiseKernel(builder(), 'test', sizes, body));
+    };
+    expect(kernelOf([5000, 1024], 0)).toContain('stream f32');
+    expect(kernelOf([100_000, 16], 0)).not.toContain('stream'); // small
+    expect(kernelOf([5000, 1024], 0, 2)).not.toContain('stream'); // an update in place, perhaps
+    expect(kernelOf([5000, 1024], 3)).not.toContain('stream'); // not aligned
+    expect(kernelOf([5000, 1027], 0)).not.toContain('stream');
+  });
 
   const sum: Accumulation = {
     init: 0,

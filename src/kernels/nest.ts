@@ -9,6 +9,7 @@ import type { LanePart } from '../graph/op.js';
 import {
   type Affine,
   affine,
+  ELEM_BYTES,
   type I32,
   type Kernel,
   type KernelBuilder,
@@ -31,6 +32,8 @@ import {
 
 /** Elements one task should handle, so that sharing out costs little and threads still balance. */
 const taskElements = 8192;
+/** A kernel that touches more than this leaves nothing of use in a third-level cache. */
+const cachedBytes = 32 * 2 ** 20;
 
 /** Writes the kernel of an elementwise body over an index space of the given sizes. */
 export function pointwiseKernel(k: KernelBuilder, name: string, sizes: readonly number[], body: Body): Kernel {
@@ -49,6 +52,20 @@ export function pointwiseKernel(k: KernelBuilder, name: string, sizes: readonly 
   else if (unrolledVectors > 0) blockLoop(k, merged, pointers, dims, unrolledVectors);
   else rowLoop(k, merged, pointers, dims);
   return k.finish(name);
+}
+
+/**
+ * Whether results go past the caches: where they will have been pushed out of them before anybody reads them, and the reading of each line
+ * that a store begins with is in vain. Bodies of several results update in place what they have just read.
+ */
+function streams(k: KernelBuilder, body: Body, dims: readonly number[]): boolean {
+  if (body.outputs.length !== 1) return false;
+  const { to } = body.outputs[0];
+  const last = dims.length - 1;
+  const aligned = to.offset % k.lanes === 0 && to.strides.every((s, d) => d === last || s % k.lanes === 0);
+  if (to.elem === 'u8' || to.strides[last] !== 1 || !aligned) return false;
+  const bytes = (o: Operand) => dims.reduce((n, size, d) => (o.strides[d] === 0 ? n : n * size), ELEM_BYTES[o.elem]);
+  return [...body.operands, to].reduce((sum, o) => sum + bytes(o), 0) >= cachedBytes;
 }
 
 /** Elements of a line of the cache. */
@@ -117,6 +134,7 @@ function blockLoop(
 ): void {
   const loopAxis = dims.length - 2;
   const unroll = Math.max(1, Math.floor(vectorsPerTurn(body) / vectors));
+  const past = { streams: streams(k, body, dims) };
   shareOut(k, dims.slice(0, loopAxis), dims[loopAxis], vectors * k.lanes, (outer, from, to) => {
     const start = (o: Operand, p: Ptr) => p.at(offsetAt(o, [...outer, from]));
     const ins = body.operands.map((o, i) => start(o, pointers.operands[i]));
@@ -137,7 +155,8 @@ function blockLoop(
           body.outputs.forEach((o, i) => {
             const s = o.to.strides[loopAxis + 1];
             const at = u * o.to.strides[loopAxis] + v * k.lanes * s;
-            storeLanes(k, outVars[i].at(at), s, values[o.step], k.lanes);
+            if (s === 1) k.store(outVars[i], at, values[o.step], past);
+            else storeLanes(k, outVars[i].at(at), s, values[o.step], k.lanes);
           });
         }
       }
@@ -163,6 +182,7 @@ function rowLoop(k: KernelBuilder, body: Body, pointers: BodyPointers, dims: rea
   const size = dims[axis];
   const vectors = flat ? Math.ceil(size / k.lanes) : Math.floor(size / k.lanes);
   const tail = flat ? 0 : size - vectors * k.lanes;
+  const past = { streams: tail === 0 && streams(k, body, dims) };
   shareOut(k, dims.slice(0, axis), Math.max(vectors, 1), k.lanes, (outer, from, to, last) => {
     const start = (o: Operand, p: Ptr) => p.at(offsetAt(o, outer));
     const ins = body.operands.map((o, i) => start(o, pointers.operands[i]));
@@ -183,7 +203,8 @@ function rowLoop(k: KernelBuilder, body: Body, pointers: BodyPointers, dims: rea
     const store = (values: readonly Value[], at: Affine, width: number, part?: LanePart) => {
       body.outputs.forEach((o, i) => {
         const s = o.to.strides[axis];
-        storeLanes(k, outs[i].at(at.times(s)), s, values[o.step], width, part);
+        if (s === 1 && width > 1 && part === undefined) k.store(outs[i], at, values[o.step], past);
+        else storeLanes(k, outs[i].at(at.times(s)), s, values[o.step], width, part);
       });
     };
     if (vectors === 0) {

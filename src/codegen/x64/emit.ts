@@ -546,6 +546,7 @@ const EMIT: Readonly<Record<keyof typeof M, Emit>> = {
   },
   vstore: (e, at) => {
     if (e.word(at, WIDTH) === 0) e.asm.vmovss(e.m(at), e.v(at, A));
+    else if (e.word(at, IMM) === 1) e.asm.vmovntps(e.m(at), e.v(at, A));
     else e.asm.vmovups(e.m(at), e.v(at, A));
   },
   vbroadcast: (e, at) => e.asm.vbroadcastss(e.v(at, D), e.m(at)),

@@ -318,6 +318,16 @@ describe.each(LEVELS)('%s:', (level) => {
     expect(runX64(level, kernel, memory, [16])).toEqual(runInterpreter(kernel, memory, [16]));
   });
 
+  test('what streams past the caches arrives', () => {
+    const k = new KernelBuilder({ lanes });
+    const p = k.param('p', 'f32');
+    k.tasks(4, (task) => k.store(p, task.mul(lanes), k.load(p, task.mul(lanes)).add(1), { streams: true }));
+    const memory = new Uint8Array(4096);
+    const kernel = k.finish('streams');
+    const ones = new Float32Array(1024).fill(1, 0, 4 * lanes);
+    expect(new Float32Array(runX64(level, kernel, memory, [0]).buffer)).toEqual(ones);
+  });
+
   test('only tasks begin … end are done', () => {
     const k = new KernelBuilder({ lanes });
     const p = k.param('p', 'i32');

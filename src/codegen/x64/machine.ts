@@ -59,7 +59,7 @@ export const M = {
   vzero: 45,
   vones: 46, // all bits
   vload: 47,
-  vstore: 48,
+  vstore: 48, // past the caches if IMM
   vbroadcast: 49, // of memory
   vsplat: 50, // of a's first lane
   vadd: 51,

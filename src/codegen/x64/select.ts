@@ -200,7 +200,7 @@ class Selector extends Operands {
     code.words[at + MEM] = IMMEDIATE;
   }
 
-  private store({ address, offset, elem, value }: StoreStmt): void {
+  private store({ address, offset, elem, value, streams }: StoreStmt): void {
     const { code } = this;
     if (value.type === 'i32') {
       const v = value.op === 'const' ? -1 : this.value(value);
@@ -211,7 +211,7 @@ class Selector extends Operands {
     const v = this.value(value);
     if (elem !== 'u8') {
       this.place(address, offset);
-      this.withMemory(code.push(M.vstore, this.widthOf(value.type), -1, v));
+      this.withMemory(code.push(M.vstore, this.widthOf(value.type), -1, v, -1, -1, streams === true ? 1 : 0));
       return;
     }
     if (this.avx512) {
