@@ -33,8 +33,8 @@ const tapsTogether = 7;
 /** Pixels written out in a turn where taps do not slide. */
 const turnPixels = 2;
 
-/** Tasks that keep sixteen threads busy. Not the number of threads itself, for sums must not depend on it. */
-const enoughTasks = 48;
+/** Tasks that keep eight threads busy. Not the number of threads itself, for sums must not depend on it. */
+const enoughTasks = 24;
 
 /** Bytes of dy and x that a part has at least: a scratch of its own must pay. */
 const partBytes = 48 * 1024;

@@ -115,8 +115,11 @@ export function depthwiseKernel(k: KernelBuilder, c: Depthwise, target: TargetIn
         for (const run of columns.count === 0 ? [] : cutColumns(columns, tilePixels(columns, target.registers))) {
           const tile = (start: number | I32) => {
             if (c.depth.trivial && pass === 0) {
-              // As much of the source as this part of the result stands for, a row's worth ahead.
-              const sourceStart = affine(start).times(Math.round(sourcePixels * b));
+              // As much of the source as this part of the result stands for, beyond the rows that it sees.
+              const rowsEach = Math.round(c.height.sourceRows / c.height.rows);
+              const sourceStart = affine(start)
+                .times(Math.round(sourcePixels * b))
+                .plus(Math.max(0, rowsEach - 1) * sourceRow);
               const rowStart = row.mul(Math.round((c.height.sourceRows / c.height.rows) * sourceRow));
               callAhead(k, source.at(rowStart), sourceStart, Math.ceil(run.pixels * sourcePixels * b));
             }

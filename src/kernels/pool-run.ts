@@ -57,11 +57,14 @@ export function scanRuns(k: KernelBuilder, s: Runs, rows: readonly TapRow[], don
   const { window: w, looked } = s;
   const choosing = looked === 'position' || looked === 'at';
   const run = (first: I32, windows: readonly (readonly number[])[], lanes = 1) => {
-    // Rows are left behind as fast as the stride says; a look for NaN has been everywhere already.
+    // As much as these windows leave behind, beyond the rows that they see; a look for NaN has been everywhere already.
     if (!choosing) {
-      const columns = windows.length * w.stride[2] * s.planes.block * lanes;
-      const from = affine(first).times(w.stride[2] * s.planes.block);
-      for (const r of rows.slice(-w.stride[1])) callAhead(k, r.x, from, columns);
+      const [, sh, sw] = w.stride;
+      const { block } = s.planes;
+      const at = affine(first)
+        .times(sh * sw * block)
+        .plus((sh - 1) * w.in[2] * block);
+      callAhead(k, rows[Math.max(0, rows.length - sh)].x, at, windows.length * sh * sw * block * lanes);
     }
     if (choosing) chooseRun(k, s, rows, first, windows, done, lanes);
     else foldRun(k, s, rows, first, windows, done, lanes);

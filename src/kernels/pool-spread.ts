@@ -57,7 +57,9 @@ export function spreadRow(k: KernelBuilder, s: Spread, oh: I32, emit: Emit): voi
       lanes === 1
         ? k.load(x, shift(tap) * block + v * width, width)
         : (loadLanes(k, x.at(shift(tap)), kw, lanes) as Float);
-    for (let h = 0; h < kh; h++) callAhead(k, x, h * w.in[2] * block, kw * block * lanes);
+    // As much of the input as these windows leave behind, beyond the rows that they see.
+    const seen = affine(row.add(ow.mul(kh * kw))).plus((kh - 1) * w.in[2]);
+    callAhead(k, s.x, seen.times(block), kh * kw * block * lanes);
     callAhead(k, dy, 0, block * lanes);
     for (let v = 0; v < block / width; v++) {
       let best = load(0, v);
