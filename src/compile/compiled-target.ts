@@ -14,12 +14,17 @@ import { allocate, type DType, dtypeBytes, type TypedArray } from '../util/dtype
 import { numel, type Shape } from '../util/shape.js';
 import { canDraw, drawProgram, worthDrawing } from './draw.js';
 import { pack, unpack } from './pack.js';
-import { type CompiledStep, compile } from './pipeline.js';
+import { type CompiledStep, decide, emit } from './pipeline.js';
 import { type Trace, traceKey, traceRequest } from './trace.js';
 
 const mostSteps = 128;
 /** A kernel may load a vector that begins inside a value and ends past it: the widest has 64 bytes. */
 const readAheadBytes = 64;
+
+interface Drawing {
+  readonly begun: Promise<void>;
+  readonly done: Promise<void>;
+}
 
 interface LoadedStep {
   readonly step: CompiledStep;
@@ -106,7 +111,7 @@ export class CompiledTarget implements Target {
   ): Promise<TypedArray[]> {
     const slots = new Int32Array(step.program.slots);
     const resident = step.resident.map(({ storage, layout }) => ({ storage: trace.storages[storage], layout }));
-    await this.drawInitial(resident);
+    await this.drawInitial(resident)?.done;
     step.resident.forEach(({ storage }, i) => {
       slots[storage + 1] = this.bring(resident[i].storage, resident[i].layout).address;
     });
@@ -128,7 +133,7 @@ export class CompiledTarget implements Target {
 
   /** The compiled step for a request, without running it: what `fovea plan` prints. */
   async plan(roots: readonly Node[], assigns: readonly Assignment[]): Promise<CompiledStep> {
-    return (await this.stepFor(this.trace(roots, assigns))).step;
+    return (await this.stepFor(this.trace(roots, assigns), { draws: false })).step;
   }
 
   async dispose(): Promise<void> {
@@ -140,7 +145,8 @@ export class CompiledTarget implements Target {
     return traceRequest(roots, assigns, (s) => this.settledLayout(s));
   }
 
-  private stepFor(trace: Trace): Promise<LoadedStep> {
+  /** `draws`: the step is going to run, so first values may be drawn while it is built. */
+  private stepFor(trace: Trace, { draws = true } = {}): Promise<LoadedStep> {
     const known = this.steps.get(trace.key);
     if (known !== undefined) {
       // Most recently used last.
@@ -148,7 +154,7 @@ export class CompiledTarget implements Target {
       this.steps.set(trace.key, known);
       return known;
     }
-    const made = this.build(trace);
+    const made = this.build(trace, { draws });
     this.steps.set(trace.key, made);
     made.catch(() => this.steps.delete(trace.key));
     // From now on the storages lie as this step wants them: the same request will look different, and is still this step's.
@@ -163,10 +169,17 @@ export class CompiledTarget implements Target {
     return traceKey(trace, (s) => fixed(layouts.get(s) ?? null) ?? this.settledLayout(s));
   }
 
-  private async build(trace: Trace): Promise<LoadedStep> {
-    const step = compile(trace, this.info, (i) => this.settledLayout(trace.storages[i]), `step ${++this.serial}`);
+  private async build(trace: Trace, { draws }: { draws: boolean }): Promise<LoadedStep> {
+    const decisions = decide(trace, this.info, (i) => this.settledLayout(trace.storages[i]));
+    // As soon as it is known how weights are to lie the threads draw them; this one goes on to write the kernels.
+    const resident = trace.storages.map((storage, slot) => ({ storage, layout: decisions.storageLayout[slot] }));
+    const drawing = draws ? this.drawInitial(resident.filter(({ storage }) => storage.persistent)) : null;
+    await drawing?.begun;
+    const step = emit(decisions, this.info, `step ${++this.serial}`);
     const assembled = this.device.assemble(step.program, { profile: this.observe !== undefined });
-    return { step, loaded: await this.device.load(assembled) };
+    const loaded = await this.device.load(assembled);
+    await drawing?.done;
+    return { step, loaded };
   }
 
   /** The layout a storage is to keep. One that lies plain may still move, once, to where a kernel wants it. */
@@ -178,8 +191,11 @@ export class CompiledTarget implements Target {
     return storage.block instanceof Block && storage.block.device === this.device ? storage.block : null;
   }
 
-  /** Draws first values that nobody has looked at yet where the step wants them, instead of bringing them from the host. */
-  private async drawInitial(resident: readonly { storage: Storage; layout: Layout }[]): Promise<void> {
+  /**
+   * Draws first values that nobody has looked at yet where a step wants them, instead of bringing them from the host; null when there is
+   * little to draw. `begun`: the threads are at it.
+   */
+  private drawInitial(resident: readonly { storage: Storage; layout: Layout }[]): Drawing | null {
     const pending = resident.flatMap(({ storage, layout }) => {
       const draw = storage.pendingDraw;
       const { shape } = storage;
@@ -187,21 +203,37 @@ export class CompiledTarget implements Target {
         ? [{ storage, shape, layout, draw }]
         : [];
     });
-    if (pending.reduce((sum, { shape }) => sum + numel(shape), 0) < worthDrawing) return;
-    const { program, tables } = drawProgram(pending, this.info);
-    const loaded = await this.device.load(this.device.assemble(program));
-    const blocks: Block[] = [];
-    try {
-      for (const { storage, layout } of pending) blocks.push(this.blockFor(storage, layout));
-      const before = (arena: number) => this.stage(tables, arena);
-      await this.device.run(loaded, Int32Array.of(0, ...blocks.map((b) => b.address)), { before });
-    } catch (error) {
-      for (const block of blocks) block.free();
-      throw error;
-    } finally {
-      await this.device.unload(loaded);
-    }
-    pending.forEach(({ storage }, i) => void this.settle(storage, blocks[i]));
+    if (pending.reduce((sum, { shape }) => sum + numel(shape), 0) < worthDrawing) return null;
+    let begin = () => {};
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
+    const run = async (): Promise<void> => {
+      const { program, tables } = drawProgram(pending, this.info);
+      const loaded = await this.device.load(this.device.assemble(program));
+      const blocks: Block[] = [];
+      const before = (arena: number) => {
+        this.stage(tables, arena);
+        begin();
+      };
+      try {
+        for (const { storage, layout } of pending) blocks.push(this.blockFor(storage, layout));
+        await this.device.run(loaded, Int32Array.of(0, ...blocks.map((b) => b.address)), { before });
+      } catch (error) {
+        for (const block of blocks) block.free();
+        throw error;
+      } finally {
+        await this.device.unload(loaded);
+      }
+      for (const [i, { storage, draw }] of pending.entries()) {
+        // One that was given other values meanwhile keeps those.
+        if (storage.pendingDraw === draw) this.settle(storage, blocks[i]);
+        else blocks[i].free();
+      }
+    };
+    const done = run();
+    done.then(begin, begin);
+    return { begun, done };
   }
 
   /** Makes sure a persistent storage lies in device memory in `layout`. */

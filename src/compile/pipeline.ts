@@ -14,11 +14,11 @@ import type { Arg, Program } from '../ir/index.js';
 import { elemOf } from '../kernels/fused.js';
 import { dtypeBytes } from '../util/dtype.js';
 import { numel } from '../util/shape.js';
-import { fuse } from './fuse.js';
-import { chooseLayouts } from './layout.js';
+import { type Fusion, fuse } from './fuse.js';
+import { chooseLayouts, type LayoutPlan } from './layout.js';
 import { type Lowered, lower, type Place, type PlannedLaunch } from './lower.js';
 import { type Lifetime, planMemory } from './memory.js';
-import { schedule } from './schedule.js';
+import { type Schedule, schedule } from './schedule.js';
 import { type InputAttrs, inputOp, type StepGraph, simplify } from './simplify.js';
 import { storeCopy } from './store-copy.js';
 import type { Trace } from './trace.js';
@@ -37,20 +37,45 @@ export interface CompiledStep {
   readonly assigned: readonly number[];
 }
 
+/** What is known before any kernel is built: what is computed together, in which order, and how every value lies. */
+export interface Decisions {
+  readonly graph: StepGraph;
+  readonly fusion: Fusion;
+  readonly schedule: Schedule;
+  readonly layouts: LayoutPlan;
+  /** How each traced storage will lie, if the program touches it. */
+  readonly storageLayout: readonly Layout[];
+}
+
 export function compile(
   trace: Trace,
   target: TargetInfo,
   residentLayout: (storage: number) => Layout | null,
   name: string,
 ): CompiledStep {
+  return emit(decide(trace, target, residentLayout), target, name);
+}
+
+/** simplify → fuse → schedule → layout */
+export function decide(
+  trace: Trace,
+  target: TargetInfo,
+  residentLayout: (storage: number) => Layout | null,
+): Decisions {
   if (checking()) verify([...trace.roots, ...trace.assigns.map((a) => a.value)], 'tracing', (n) => trace.leaves.has(n));
   const graph = simplify(trace, residentLayout);
   if (checking()) verify([...graph.roots, ...graph.assigns.map((a) => a.value)], 'simplify');
   const fusion = fuse(graph, target);
-  const { order, inPlace, copies } = schedule(graph, fusion);
-  const layouts = chooseLayouts(graph, fusion, order);
+  const scheduled = schedule(graph, fusion);
+  const layouts = chooseLayouts(graph, fusion, scheduled.order);
+  return { graph, fusion, schedule: scheduled, layouts, storageLayout: graph.inputs.map((i) => layouts.of(i)) };
+}
+
+/** lower → memory */
+export function emit(decisions: Decisions, target: TargetInfo, name: string): CompiledStep {
+  const { graph, fusion, layouts, storageLayout } = decisions;
+  const { order, inPlace, copies } = decisions.schedule;
   const lowered = lower(order, fusion, layouts, target, new Set(graph.roots));
-  const storageLayout = graph.inputs.map((i) => layouts.of(i));
   // A value whose storage lies in another layout than it was written in is converted into it.
   for (const [value, slot] of inPlace) lowered.place(value, storageLayout[slot]);
   const { launches } = lowered;
@@ -148,7 +173,7 @@ function copyResults(graph: StepGraph, lowered: Lowered, target: TargetInfo): Pl
 function copyAssigned(
   copies: readonly { readonly slot: number; readonly value: Node }[],
   lowered: Lowered,
-  storageLayout: Layout[],
+  storageLayout: readonly Layout[],
   target: TargetInfo,
 ): Map<Place, number> {
   const finals = new Map<Place, number>();
