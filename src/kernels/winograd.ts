@@ -4,7 +4,7 @@
  * rounding errors are 3 to 6 times as large (Barabasz et al. 2018, arXiv:1803.10986).
  *
  *   weights  u [O/b, 36, C, b]      G w Gᵀ of each filter and channel, computed ahead (ops/winograd.ts)
- *   patches  [36, C/b, tiles, b]    Bᵀ d B of each patch: a kernel that runs before
+ *   patches  [36, C/b, tiles, b]    Bᵀ d B of each patch: of all before, where they are fewer than the weights, else range by range
  *   sums     [36, tiles, blocks, b] of each task: products of patches and weights over channels, then Aᵀ m A goes to the epilogue
  *
  * Error: below 1e-5 of the results' root mean square for 512 channels of even random numbers.
@@ -51,8 +51,11 @@ export const matrices = {
 /** Tiles along an axis of the result. */
 export const tilesOf = (size: number): number => Math.ceil(size / side);
 
-/** Tiles whose sums a task keeps at a time: a quarter of a second-level cache. */
-const tilesAtOnce = 56;
+/** Tiles that a task takes at a time: the fewest that share a reading of the weights, and the most whose sums stay in a cache. */
+const [fewTiles, manyTiles] = [28, 56];
+
+/** Patches that a task keeps at a time: half of a second-level cache. */
+const patchBytes = 512 * 1024;
 
 interface Plan {
   readonly tileRows: number;
@@ -67,7 +70,10 @@ interface Plan {
   readonly blocks: number;
   readonly blockTiles: number;
   readonly tasks: number;
-  /** What is larger is read once: the weights of a tile of blocks, or the patches of a range. */
+  /**
+   * The weights are more than the patches: a kernel before makes all patches, then each tile of blocks meets them. Else each task makes the
+   * patches of a range and multiplies them by all weights while they are in its cache.
+   */
   readonly weightsFirst: boolean;
 }
 
@@ -88,8 +94,7 @@ export function winogradLowering(x: Shape, u: Shape, padding: ConvParams['paddin
     coords: [sizes.images, sizes.filters / target.block, outputPixels(sizes), target.block],
     epilogue: true,
     scratchBytes: winogradScratch(c, target),
-    prepares: true,
-    before: (k) => winogradPatches(k, c, target),
+    ...(plan(c, target).weightsFirst ? { prepares: true, before: (k) => winogradPatches(k, c, target) } : {}),
     build: (k, epilogue) => winogradKernel(k, c, target, epilogue),
   };
 }
@@ -110,8 +115,12 @@ function plan({ sizes: s }: Winograd, target: TargetInfo): Plan {
     if (cost < least) [least, run] = [cost, size];
   }
   const runs = Math.ceil(tiles / run);
-  const ranges = Math.ceil((runs * run) / tilesAtOnce);
   const blockTiles = s.filters / target.block / blocks;
+  const weightsFirst = s.filters > tiles;
+  const cached = Math.floor(patchBytes / (4 * places * s.channels));
+  const most = weightsFirst ? manyTiles : Math.max(fewTiles, Math.min(manyTiles, cached));
+  const wanted = weightsFirst ? Math.ceil((2 * target.threads) / blockTiles) : 4 * target.threads;
+  const ranges = Math.max(Math.ceil((runs * run) / most), Math.min(runs, wanted));
   return {
     tileRows,
     tileColumns,
@@ -122,71 +131,79 @@ function plan({ sizes: s }: Winograd, target: TargetInfo): Plan {
     ranges,
     blocks,
     blockTiles,
-    tasks: Math.min(ranges * blockTiles, target.threads * 8),
-    weightsFirst: s.filters > runs * run,
+    tasks: Math.min(weightsFirst ? ranges * blockTiles : ranges, target.threads * 8),
+    weightsFirst,
   };
 }
 
-const patchElems = ({ sizes: s }: Winograd, p: Plan): number => places * s.channels * p.runs * p.run;
+/** Tiles for which there is room side by side: all, or those of a range. */
+const patchTiles = (p: Plan): number => (p.weightsFirst ? p.runs : p.runsEach) * p.run;
+const patchElems = ({ sizes: s }: Winograd, p: Plan): number => places * s.channels * patchTiles(p);
 const sumElems = (p: Plan, block: number): number => places * p.runsEach * p.run * p.blocks * block;
 
-/** Scratch for patches, then for the sums of each task. */
+/** Scratch for patches, of all tiles or of each task, then for the sums of each task. */
 function winogradScratch(c: Winograd, target: TargetInfo): number {
   const p = plan(c, target);
-  return 4 * (patchElems(c, p) + p.tasks * sumElems(p, target.block));
+  return 4 * ((p.weightsFirst ? 1 : p.tasks) * patchElems(c, p) + p.tasks * sumElems(p, target.block));
 }
 
-/** Patches from x [N, C/b, H·W, b]. Parameters as those of `winogradKernel`, up to scratch. */
+/** All patches. Parameters as those of `winogradKernel`, up to scratch. */
 function winogradPatches(k: KernelBuilder, c: Winograd, target: TargetInfo): Kernel {
-  const { sizes: s } = c;
   const p = plan(c, target);
-  const block = target.block;
   const x = k.param('x', 'f32');
   k.param('u', 'f32');
   const scratch = k.param('scratch', 'f32');
-  const blocks = s.channels / block;
-  const stride = blocks * p.runs * p.run * block;
-  const plane = s.height.input * s.width.input;
-  const rowKinds = kindsOf(p.tileRows, s.height.before, s.height.input);
-  const columnKinds = kindsOf(p.tileColumns, s.width.before, s.width.input);
-
-  k.tasks(s.images * blocks * p.tileRows, (task) => {
-    const [image, channels, row] = unravel(k, task, [s.images, blocks, p.tileRows]);
-    const source = x.at(
-      affine(image).times(blocks).plus(channels).times(plane)
-        .plus(affine(row).times(side * s.width.input))
-        .plus(-s.height.before * s.width.input - s.width.before)
-        .times(block),
-    ); // biome-ignore format: an address
-    const tile = affine(image.mul(p.tileRows).add(row)).times(p.tileColumns);
-    const out = scratch.at(
-      affine(channels)
-        .times(p.runs * p.run)
-        .plus(tile)
-        .times(block),
-    );
-    const tilesOf = (rows: Kind) => {
-      for (const columns of columnKinds) {
-        k.loop({ from: columns.from, to: columns.to }, (column) => {
-          const from = source.at(affine(column).times(side * block));
-          const to = out.at(affine(column).times(block));
-          for (let v = 0; v < block; v += k.lanes)
-            transformPatch(k, rows, columns, from.at(v), to.at(v), s.width.input * block, block, stride);
-        });
-      }
-    };
-    const choose = ([kind, ...rest]: readonly Kind[]) => {
-      if (rest.length === 0) tilesOf(kind);
-      else
-        k.if(
-          row.lt(kind.to),
-          () => tilesOf(kind),
-          () => choose(rest),
-        );
-    };
-    choose(rowKinds);
+  const rows = p.tiles / p.tileColumns;
+  k.tasks((c.sizes.channels / target.block) * rows, (task) => {
+    const [channels, row] = unravel(k, task, [c.sizes.channels / target.block, rows]);
+    const tiles = { from: row.mul(p.tileColumns), to: row.add(1).mul(p.tileColumns) };
+    makePatches(k, c, target, p, x, scratch, channels, tiles, k.i32(0));
   });
   return k.finish(`${c.name}_patches`);
+}
+
+/** The patches of some tiles and a block of channels, from x [N, C/b, H·W, b]; `start` is the first tile that has a place in `patches`. */
+function makePatches(
+  k: KernelBuilder,
+  { sizes: s }: Winograd,
+  target: TargetInfo,
+  p: Plan,
+  x: Ptr<'f32'>,
+  patches: Ptr<'f32'>,
+  channels: I32,
+  tiles: { from: I32; to: I32 },
+  start: I32,
+): void {
+  const block = target.block;
+  const blocks = s.channels / block;
+  const plane = s.height.input * s.width.input;
+  const place = blocks * patchTiles(p) * block;
+  const rowKinds = kindsOf(p.tileRows, s.height.before, s.height.input);
+  const columnKinds = kindsOf(p.tileColumns, s.width.before, s.width.input);
+  const out = patches.at(affine(channels).times(patchTiles(p) * block));
+  k.loop(tiles, (tile) => {
+    const [image, row, column] = unravel(k, tile, [s.images, p.tileRows, p.tileColumns]);
+    const pixel = affine(row).times(s.width.input).plus(column).times(side);
+    const corner = -s.height.before * s.width.input - s.width.before;
+    const from = x.at(affine(image).times(blocks).plus(channels).times(plane).plus(pixel).plus(corner).times(block));
+    const to = out.at(affine(tile.sub(start)).times(block));
+    kindOf(k, rowKinds, row, (rows) =>
+      kindOf(k, columnKinds, column, (columns) => {
+        for (let v = 0; v < block; v += k.lanes)
+          transformPatch(k, rows, columns, from.at(v), to.at(v), s.width.input * block, block, place);
+      }),
+    );
+  });
+}
+
+function kindOf(k: KernelBuilder, [kind, ...rest]: readonly Kind[], at: I32, body: (kind: Kind) => void): void {
+  if (rest.length === 0) body(kind);
+  else
+    k.if(
+      at.lt(kind.to),
+      () => body(kind),
+      () => kindOf(k, rest, at, body),
+    );
 }
 
 /** Tiles `from` … `to` of an axis, whose patches lie inside the source at the same places. */
@@ -311,25 +328,36 @@ function sumOf(k: KernelBuilder, [[c, x], ...rest]: readonly (readonly [number, 
 /** Parameters: x, u, scratch, then the epilogue's. */
 function winogradKernel(k: KernelBuilder, c: Winograd, target: TargetInfo, epilogue: Epilogue): Kernel {
   const p = plan(c, target);
-  k.param('x', 'f32');
+  const x = k.param('x', 'f32');
   const u = k.param('u', 'f32');
   const scratch = k.param('scratch', 'f32');
   epilogue.params(k);
-  const units = p.ranges * p.blockTiles;
-  const { weightsFirst } = p;
-  const order = weightsFirst ? [p.blockTiles, p.ranges] : [p.ranges, p.blockTiles];
+  const shared = p.weightsFirst ? patchElems(c, p) : 0;
+  const own = sumElems(p, target.block) + patchElems(c, p) - shared;
+  const units = p.weightsFirst ? p.blockTiles * p.ranges : p.ranges;
 
   k.tasks(p.tasks, (task) => {
-    const sums = scratch.at(affine(task).times(sumElems(p, target.block)).plus(patchElems(c, p)));
+    const sums = scratch.at(affine(task).times(own).plus(shared));
+    const patches = p.weightsFirst ? scratch : sums.at(sumElems(p, target.block));
     const bound = (t: I32) => t.mul(units).div(p.tasks);
-    k.loop({ from: bound(task), to: bound(task.add(1)) }, (unit) => {
-      const at = unravel(k, unit, order);
-      const [blockTile, range] = weightsFirst ? at : [at[1], at[0]];
-      const runAt = (r: I32) => r.mul(p.runs).div(p.ranges);
-      const work = { blockTile, from: runAt(range), to: runAt(range.add(1)) };
-      multiplyPlaces(k, c, target, p, { u, patches: scratch, sums }, work);
-      const tiles = { from: work.from.mul(p.run), to: work.to.mul(p.run).min(k.i32(p.tiles)) };
+    const multiply = (blockTile: I32, from: I32, to: I32, first: I32) => {
+      const work = { blockTile, from, to, first };
+      multiplyPlaces(k, c, target, p, { u, patches, sums }, work);
+      const tiles = { from: from.mul(p.run), to: to.mul(p.run).min(k.i32(p.tiles)) };
       k.loop(tiles, (tile) => finishTile(k, c, target, p, sums, work, tile, epilogue));
+    };
+    k.loop({ from: bound(task), to: bound(task.add(1)) }, (unit) => {
+      const [blockTile, range] = p.weightsFirst ? unravel(k, unit, [p.blockTiles, p.ranges]) : [k.i32(0), unit];
+      const [from, to] = [range, range.add(1)].map((r) => r.mul(p.runs).div(p.ranges));
+      if (p.weightsFirst) {
+        multiply(blockTile, from, to, k.i32(0));
+        return;
+      }
+      const tiles = { from: from.mul(p.run), to: to.mul(p.run).min(k.i32(p.tiles)) };
+      k.loop(c.sizes.channels / target.block, (channels) =>
+        makePatches(k, c, target, p, x, patches, channels, tiles, tiles.from),
+      );
+      k.loop(p.blockTiles, (tile) => multiply(tile, from, to, from));
     });
   });
   return k.finish(`${c.name}_${epilogue.key}`);
@@ -346,6 +374,8 @@ interface Work {
   readonly blockTile: I32;
   readonly from: I32;
   readonly to: I32;
+  /** The run whose patches come first in memory. */
+  readonly first: I32;
 }
 
 /** For each of the 36 places: runs of tiles × vectors of results, summed over channels. */
@@ -355,18 +385,16 @@ function multiplyPlaces(k: KernelBuilder, c: Winograd, target: TargetInfo, p: Pl
   const vectors = (p.blocks * block) / k.lanes;
   k.budget({ vectors: p.run * vectors + vectors + 1 });
   const sourceBlocks = s.channels / block;
-  const plane = p.runs * p.run * block;
+  const plane = patchTiles(p) * block;
   const weightBlock = places * s.channels * block;
   const vectorWeight = (v: number) => Math.floor((v * k.lanes) / block) * weightBlock + ((v * k.lanes) % block);
   const wide = k.lanes >= 8;
   const unroll = wide ? 2 : block;
-  // Called for while the runs of this place are multiplied: the next place's weights in equal shares; its patches, where those are too many
-  // for a cache (where they are not, calls only take room from those for weights).
-  const { weightsFirst } = p;
+  // The next place's weights are called for while the runs of this place are multiplied, in equal shares.
   const share = Math.ceil((block * block) / 16 / p.runsEach);
 
   const weights = k.ptrVar(ptr.u.at(affine(work.blockTile).times(p.blocks * weightBlock)));
-  const patches = k.ptrVar(ptr.patches.at(affine(work.from).times(p.run * block)));
+  const patches = k.ptrVar(ptr.patches.at(affine(work.from.sub(work.first)).times(p.run * block)));
   const sums = k.ptrVar(ptr.sums);
   k.loop(places, () => {
     const ahead = k.ptrVar(weights.at(s.channels * block));
@@ -378,7 +406,6 @@ function multiplyPlaces(k: KernelBuilder, c: Winograd, target: TargetInfo, p: Pl
       const w = k.ptrVar(weights);
       k.loop(sourceBlocks, () => {
         if (wide) {
-          for (let j = 0; j < p.run && !weightsFirst; j++) k.prefetch(x, sourceBlocks * plane + j * block, 1);
           for (let n = 0; n < p.blocks; n++)
             for (let i = 0; i < share; i++) k.prefetch(ahead, n * weightBlock + i * 16, 1);
           ahead.advance(share * 16);
