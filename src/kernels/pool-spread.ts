@@ -79,8 +79,13 @@ export function spreadRow(k: KernelBuilder, s: Spread, oh: I32, emit: Emit): voi
       }
       // Memory is written from its beginning to its end.
       const all = [sent, ...parts];
-      if (lanes === 1) for (const [tap, part] of all.entries()) emit(affine(origin).plus(shift(tap)), v, part);
-      else
+      // Rows have addresses of their own: with one for all, V8's code was 40 % slower out of the cache.
+      if (lanes === 1) {
+        for (const [tap, part] of all.entries()) {
+          const column = tap % kw;
+          emit(affine(origin.add(shift(tap - column))).plus(column), v, part);
+        }
+      } else
         for (let h = 0; h < kh; h++) {
           for (let i = 0; i < lanes * kw; i++) {
             const pixel = affine(origin).plus(h * w.in[2] + i);
