@@ -3,9 +3,7 @@
  * Classes are picked by comparing the target with 0 … C − 1, so a loss is elementwise work and sums only, and fuses into one or two kernels.
  */
 
-import { divOp, expOp } from '../ops/elementwise.js';
-import { expandOp } from '../ops/movement.js';
-import { sumOp } from '../ops/reduce.js';
+import { softmaxOp } from '../ops/reduce.js';
 import { arange, type Tensor, where } from '../tensor/index.js';
 import { peekValue } from '../tensor/runtime.js';
 import { ConfigError, ShapeError } from '../util/errors.js';
@@ -352,10 +350,7 @@ let warned = false;
 
 /** Cross-entropy takes the softmax itself: one before it learns, but slowly and badly, and nothing else tells. */
 function warnOfSoftmax({ node }: Tensor): void {
-  if (warned || node.op !== divOp) return;
-  const [powers, below] = node.inputs;
-  const total = below.op === expandOp ? below.inputs[0] : below;
-  if (powers.op !== expOp || total.op !== sumOp || total.inputs[0] !== powers) return;
+  if (warned || node.op !== softmaxOp) return;
   warned = true;
   console.warn(
     'crossEntropy: the input is a softmax already. Pass the logits as they are: crossEntropy takes the softmax itself ' +

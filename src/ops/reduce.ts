@@ -1,7 +1,8 @@
-/** Operations that combine elements along axes, and what is composed of them: mean, variance, softmax and the like. */
+/** Operations that combine elements along axes, and what is composed of them: mean, variance and the like. */
 
 import type { Node } from '../graph/node.js';
 import { defineOp, type Op, type Reduction, record } from '../graph/op.js';
+import { softmaxLowering } from '../kernels/softmax.js';
 import { numel, type Shape } from '../util/shape.js';
 import * as e from './elementwise.js';
 import { expand, flip, narrow, pad, permute, reshape } from './movement.js';
@@ -100,6 +101,32 @@ export interface ArgAttrs {
 export const argmaxOp = argOp('argmax', max);
 export const argminOp = argOp('argmin', min);
 
+export interface SoftmaxAttrs {
+  readonly axis: number;
+}
+
+/** exp(x) / Σ exp(x) along `axis`, shifted by the maximum so that nothing overflows. */
+export function softmax(x: Node, axis: number): Node {
+  return record(softmaxOp, [asFloat(x)], { axis: axisOf('softmax', axis, x.shape) });
+}
+
+export const softmaxOp: Op<SoftmaxAttrs> = defineOp<SoftmaxAttrs>('softmax', {
+  infer: ([x]) => ({ shape: x.shape, dtype: 'float32' }),
+  vjp: (dy, y) => [e.mul(y, e.sub(dy, sum(e.mul(dy, y), y.attrs.axis, true)))],
+  lower: ({ inputs: [x], attrs: { axis } }) => [softmaxLowering(x.shape, axis, false)],
+});
+
+/** x − log Σ exp(x) along `axis`. */
+export function logSoftmax(x: Node, axis: number): Node {
+  return record(logSoftmaxOp, [asFloat(x)], { axis: axisOf('logSoftmax', axis, x.shape) });
+}
+
+export const logSoftmaxOp: Op<SoftmaxAttrs> = defineOp<SoftmaxAttrs>('logSoftmax', {
+  infer: ([x]) => ({ shape: x.shape, dtype: 'float32' }),
+  vjp: (dy, y) => [e.sub(dy, e.mul(e.exp(y), sum(dy, y.attrs.axis, true)))],
+  lower: ({ inputs: [x], attrs: { axis } }) => [softmaxLowering(x.shape, axis, true)],
+});
+
 // — composed —
 
 /** Whether some element along `axes` is true (not 0). */
@@ -132,20 +159,6 @@ export function logsumexp(x: Node, axes?: Axes, keepDims = false): Node {
   const shift = e.clamp(shiftOf(f, axes), { min: -MAX_FLOAT, max: MAX_FLOAT });
   const total = e.add(e.log(sum(e.exp(e.sub(f, shift)), axes, true)), shift);
   return keepDims ? total : reshape(total, reducedShape(total.shape, axesOf('logsumexp', axes, x.shape), false));
-}
-
-/** exp(x) / Σ exp(x) along `axis`. */
-export function softmax(x: Node, axis: number): Node {
-  const f = asFloat(x);
-  const powers = e.exp(e.sub(f, shiftOf(f, axisOf('softmax', axis, x.shape))));
-  return e.div(powers, sum(powers, axis, true));
-}
-
-/** x − log Σ exp(x) along `axis`. */
-export function logSoftmax(x: Node, axis: number): Node {
-  const f = asFloat(x);
-  const shifted = e.sub(f, shiftOf(f, axisOf('logSoftmax', axis, x.shape)));
-  return e.sub(shifted, e.log(sum(e.exp(shifted), axis, true)));
 }
 
 // — helpers —

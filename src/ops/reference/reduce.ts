@@ -2,15 +2,19 @@
 
 import type { NdArray, Op } from '../../graph/op.js';
 import { contiguousStrides, numel } from '../../util/shape.js';
+import { lineGeometry } from '../indexing.js';
 import {
   type ArgAttrs,
   argmaxOp,
   argminOp,
+  logSoftmaxOp,
   maxReduceOp,
   minReduceOp,
   prodOp,
   type ReduceAttrs,
   reducedShape,
+  type SoftmaxAttrs,
+  softmaxOp,
   sumOp,
 } from '../reduce.js';
 import { eachStrided, referenceArray } from './arrays.js';
@@ -23,7 +27,25 @@ export const reduceMeanings = [
   reduction(minReduceOp, Math.min),
   extreme(argmaxOp, (a, b) => a > b),
   extreme(argminOp, (a, b) => a < b),
+  shares(softmaxOp, (x, max, total) => Math.exp(x - max) / total),
+  shares(logSoftmaxOp, (x, max, total) => x - max - Math.log(total)),
 ];
+
+/** Each element from itself, its line's maximum and the line's Σ exp(x − max). */
+function shares(op: Op<SoftmaxAttrs>, f: (x: number, max: number, total: number) => number) {
+  return meaning(op, ([x], { axis }, out) => {
+    const { size, inner } = lineGeometry(x.shape, axis);
+    const y = referenceArray(out.dtype, x.data.length);
+    for (let line = 0; line < x.data.length / Math.max(1, size); line++) {
+      const start = Math.floor(line / inner) * size * inner + (line % inner);
+      const places = Array.from({ length: size }, (_, i) => start + i * inner);
+      const max = places.reduce((m, i) => Math.max(m, x.data[i]), Number.NEGATIVE_INFINITY);
+      const total = places.reduce((sum, i) => sum + Math.exp(x.data[i] - max), 0);
+      for (const i of places) y[i] = f(x.data[i], max, total);
+    }
+    return y;
+  });
+}
 
 /** `int`: for integers, where the formula differs. */
 function reduction(op: Op<ReduceAttrs>, f: (a: number, b: number) => number, int = f) {
