@@ -222,13 +222,16 @@ class ProgramWriter {
     }
   }
 
+  /** By the first thread to come in, as far as threads see each other: one that is late must not hide what others have done. */
   private noteStart(): void {
+    if (this.options.profile !== true) return;
     const { asm } = this;
-    const others = asm.label();
-    asm.cmp32(this.word('thread'), 0);
-    asm.jcc('ne', others);
+    const late = asm.label();
+    asm.mov(rcx, this.word('control'));
+    asm.cmp64(mem(rcx, timesOffset(this.program)), 0);
+    asm.jcc('ne', late);
     this.note(0);
-    asm.bind(others);
+    asm.bind(late);
   }
 
   /** The time after launch `done` − 1. */
