@@ -14,7 +14,7 @@ import {
   convWeightGrad,
   convWeightGradOp,
 } from './conv.js';
-import { cast } from './elementwise.js';
+import { cast, mul } from './elementwise.js';
 import { constant } from './source.js';
 
 const zeros = (...shape: number[]) => constant(0, shape);
@@ -97,6 +97,36 @@ describe('the three convolutions', () => {
       padHi: [0, 0, 2],
       dilation: [1, 1, 3],
     });
+  });
+});
+
+describe('a convolution of scaled channels', () => {
+  const simpler = (node: Node) => node.op.facts.simplify?.(node) ?? null;
+  const scale = random([1, 6, 1, 1], 2);
+
+  test('scales the weights of one picture, where they are fewer than its pixels', () => {
+    for (const k of [1, 3]) {
+      const x = random([1, 6, 9, 9], 1);
+      const w = random([4, 6, k, k], 3);
+      for (const scaled of [mul(x, scale), mul(scale, x)]) {
+        const y = conv(scaled, w, { padding: 1, stride: 2 });
+        const other = simpler(y)!;
+        expect(other.op).toBe(convOp);
+        expect(other.inputs[0]).toBe(x);
+        expect(other.attrs).toEqual(y.attrs);
+        const [a, b] = [evaluate(y).data, evaluate(other).data];
+        for (const [i, v] of a.entries()) expect(b[i]).toBeCloseTo(v, 12);
+      }
+    }
+  });
+
+  test('stays as it is for several pictures, for groups, for more weights than pixels, and for a scale by pixels', () => {
+    const w = random([4, 6, 1, 1], 3);
+    expect(simpler(conv(mul(random([2, 6, 9, 9], 1), scale), w))).toBeNull();
+    expect(simpler(conv(mul(random([1, 6, 9, 9], 1), scale), random([4, 3, 1, 1], 3), { groups: 2 }))).toBeNull();
+    expect(simpler(conv(mul(random([1, 6, 2, 2], 1), scale), w))).toBeNull();
+    expect(simpler(conv(mul(random([1, 6, 9, 9], 1), random([1, 1, 9, 9], 4)), w))).toBeNull();
+    expect(simpler(conv(mul(random([1, 6, 9, 9], 1), random([1, 6, 9, 9], 4)), w))).toBeNull();
   });
 });
 

@@ -6,13 +6,13 @@
  * x [N, C, spatial…], weight [O, C/groups, kernel…], y [N, O, spatial'…]. Bias is an add, not part of the primitive.
  */
 
-import { type Node, scopeSuffix } from '../graph/node.js';
+import { type AnyOp, type Node, scopeSuffix } from '../graph/node.js';
 import { defineOp, record } from '../graph/op.js';
 import { convInputGradLowerings, convLowerings, convWeightGradLowerings } from '../kernels/conv.js';
 import { ConfigError } from '../util/errors.js';
 import { formatShape, numel, type Shape, sameShape } from '../util/shape.js';
-import { mul } from './elementwise.js';
-import { expand, pad, reshape } from './movement.js';
+import { mul, mulOp } from './elementwise.js';
+import { expand, expandOp, pad, reshape } from './movement.js';
 import { sum } from './reduce.js';
 import { requireDType } from './require-dtype.js';
 import { type Operand, shapeError } from './shape-error.js';
@@ -161,6 +161,7 @@ export const convOp = defineOp<ConvParams>('conv', {
     const times = channelMultiplier(w.shape, attrs);
     return times === 1 ? null : conv(repeatChannels(x, times), w, { ...attrs, groups: w.shape[0] });
   },
+  simplify: ({ inputs: [x, w], attrs }) => scaledWeights(x, w, attrs),
   macs: (node) => numel(node.shape) * numel(node.inputs[1].shape.slice(1)),
 });
 
@@ -228,6 +229,21 @@ function checkOutputGrad(op: string, dy: Node, xShape: Shape, wShape: Shape, p: 
     [['dy', dy.shape, letters], ...convOperands(xShape, wShape)],
     `x and weight give ${formatShape(yShape)}. Pass a dy of that shape.`,
   );
+}
+
+/**
+ * The convolution of one picture whose channels are scaled, as squeeze-and-excitation does it: scaling the weights instead comes to the same,
+ * and takes less where they are fewer than the pixels. null where it does not.
+ */
+function scaledWeights(x: Node, w: Node, p: ConvParams): Node | null {
+  if (x.op !== (mulOp as AnyOp) || x.shape[0] !== 1 || p.groups !== 1 || numel(w.shape) >= numel(x.shape)) return null;
+  const at = x.inputs.findIndex((input) => input.op === (expandOp as AnyOp) && isPerChannel(input.inputs[0].shape, x));
+  return at < 0 ? null : conv(x.inputs[1 - at], mul(w, x.inputs[at].inputs[0]), p);
+}
+
+/** Whether `shape` is [1, C, 1, …]. */
+function isPerChannel(shape: Shape, x: Node): boolean {
+  return shape.length === x.shape.length && shape.every((size, axis) => size === (axis === 1 ? x.shape[1] : 1));
 }
 
 /** weight [O, …] with the weights of each output channel times its number in `scale` [O]. */
