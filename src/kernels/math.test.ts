@@ -78,6 +78,7 @@ describe.each(targets)('with fused multiply–add: $fused', ({ fused }) => {
   // Range, and the error allowed in ulp; 8.4 ulp are the 1e-6 promised for every function.
   test.each<[string, FloatEmit, (x: number) => number, [number, number], number]>([
     ['exp', math.exp, Math.exp, [-110, 95], 1],
+    ['exp of what is not positive', math.expOfNegative, Math.exp, [-87, -0], 1],
     ['expm1', math.expm1, Math.expm1, [-110, 95], 1.5],
     ['log', math.log, Math.log, [0, 3.4e38], 1],
     ['log around 1', math.log, Math.log, [0.5, 2], 1],
@@ -143,6 +144,7 @@ describe('at the edges', () => {
       [0, -0, inf, -inf, nan, 89, -104, 88.5, 1000],
       [1, 1, inf, 0, nan, inf, 0, Math.fround(Math.exp(88.5)), inf],
     ],
+    ['exp of what is not positive', math.expOfNegative, [0, -0, -inf, nan, -88.03, -1000], [1, 1, 0, nan, 0, 0]],
     ['expm1', math.expm1, [0, inf, -inf, nan, 1e-40, 89], [0, inf, -1, nan, Math.fround(1e-40), inf]],
     ['log', math.log, [0, -0, 1, inf, -inf, -1, nan], [-inf, -inf, 0, inf, nan, nan, nan]],
     ['log1p', math.log1p, [0, -0, -1, inf, -2, nan, 1e-30], [0, -0, -inf, inf, nan, nan, Math.fround(1e-30)]],

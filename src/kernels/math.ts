@@ -63,6 +63,12 @@ export function exp(k: KernelBuilder, x: Float): Float {
   return horner(k, r, EXP).mul(half.shl(23).asF()).mul(n.sub(half).shl(23).asF());
 }
 
+/** eˣ for x ≤ 0, where what is below the normal range may be 0: a third cheaper. */
+export function expOfNegative(k: KernelBuilder, x: Float): Float {
+  const { n, r } = reduceExp(k, x.pmax(-88.03), 127); // there n is −127, the exponent of 0
+  return horner(k, r, EXP).mul(n.shl(23).asF());
+}
+
 /**
  * x = sign·n·ln 2 + r with |r| ≤ ½ ln 2. `n` comes with `bias` added, in the low bits of an int: cheaper than nearest() and toI() on x86.
  */

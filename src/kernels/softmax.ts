@@ -1,6 +1,7 @@
 /**
  * softmax and log-softmax along one axis, in one kernel: for each line the maximum, then the sum of exponentials, then the results. A line is
- * read three times but comes from memory once. Lanes run along the line where its elements lie side by side, else across lines.
+ * read three times but comes from memory once. A NaN need not become the maximum: the sum has it anyway. Lanes run along the line where its
+ * elements lie side by side, else across lines.
  */
 
 import { plain } from '../graph/layout.js';
@@ -74,7 +75,7 @@ function ending(k: KernelBuilder, sum: F, log: boolean): F {
 }
 
 function result(k: KernelBuilder, shifted: F, end: F, log: boolean): F {
-  return log ? shifted.sub(end) : math.exp(k, shifted).mul(end);
+  return log ? shifted.sub(end) : math.expOfNegative(k, shifted).mul(end);
 }
 
 type Emit = (i: Index, value: F, part?: LanePart) => void;
@@ -106,12 +107,12 @@ function alongLine(
     for (let v = bulk; v < whole; v++) body(v * lanes, v - bulk);
   };
   const maxima = Array.from({ length: chains }, () => k.var(k.load(x)));
-  eachVector((at, c) => maxima[c].set(maxima[c].value.max(k.load(x, at))));
-  if (count > 0) maxima[0].set(maxima[0].value.max(k.load(x, last.at)));
-  const max = k.splat(k.maxLanes(maxima.map((m) => m.value).reduce((a, b) => a.max(b))));
+  eachVector((at, c) => maxima[c].set(maxima[c].value.pmax(k.load(x, at))));
+  if (count > 0) maxima[0].set(maxima[0].value.pmax(k.load(x, last.at)));
+  const max = k.splat(k.maxLanes(maxima.map((m) => m.value).reduce((a, b) => a.pmax(b))));
   const sums = Array.from({ length: chains }, () => k.zero());
   const power = (at: Index): F => {
-    const y = math.exp(k, k.load(x, at).sub(max));
+    const y = math.expOfNegative(k, k.load(x, at).sub(max));
     if (powers !== null) k.store(powers, at, y);
     return y;
   };
@@ -131,9 +132,9 @@ function alongLine(
 function shortLine(k: KernelBuilder, x: Ptr<'f32'>, size: number, log: boolean, emit: Emit): void {
   const { lanes } = k;
   const elements = Array.from({ length: size }, (_, i) => k.load(x, i, 1));
-  const max = elements.reduce((a, b) => a.max(b));
+  const max = elements.reduce((a, b) => a.pmax(b));
   const shifted = k.lanesOf(Array.from({ length: lanes }, (_, i) => elements[i] ?? elements[0])).sub(k.splat(max));
-  const counted = k.select(k.iota().lt(size), math.exp(k, shifted), 0);
+  const counted = k.select(k.iota().lt(size), math.expOfNegative(k, shifted), 0);
   const end = k.splat(ending(k, k.sumLanes(counted), log));
   const values = log ? shifted.sub(end) : counted.mul(end);
   for (let i = 0; i < size; i++) emit(i, values.lane(i));
@@ -151,9 +152,9 @@ function acrossLines(
 ): void {
   const at = (i: I32) => affine(i).times(stride);
   const max = k.var(k.load(x, 0, width));
-  k.loop({ from: 1, to: size }, (i) => max.set(max.value.max(k.load(x, at(i), width))));
+  k.loop({ from: 1, to: size }, (i) => max.set(max.value.pmax(k.load(x, at(i), width))));
   const sum = k.zero(width);
-  k.loop(size, (i) => sum.addTo(math.exp(k, k.load(x, at(i), width).sub(max.value))));
+  k.loop(size, (i) => sum.addTo(math.expOfNegative(k, k.load(x, at(i), width).sub(max.value))));
   const end = k.var(ending(k, sum.value, log));
   k.loop(size, (i) => emit(i, result(k, k.load(x, at(i), width).sub(max.value), end.value, log)));
 }
