@@ -50,9 +50,7 @@ export function poolLowerings(x: Shape, w: PoolWindow, looked: Looked, target: T
 export function poolGradLowerings(x: Shape, w: PoolWindow, to: 'all' | 'max', target: TargetInfo): Lowering[] {
   return waysOf(x, target).map((planes) => {
     if (to === 'max' && tilesInput(w)) return tiledLowering(x, w, planes, target);
-    // Of single numbers side by side, windows one apart are many at a time where positions are kept.
-    const single = planes.block === 1 && w.stride[2] === 1;
-    if (to === 'max' && overlapsInput(w) && !single) return overlapLowering(x, w, planes, target);
+    if (to === 'max' && overlapsInput(w) && sendsWell(w, planes)) return overlapLowering(x, w, planes, target);
     const rows = w.in[0] * w.in[1];
     const rowBytes = 8 * planes.block * w.in[2];
     const cut = to === 'all' ? { least: 1, most: rows } : rowsOfPositions(w, planes);
@@ -78,6 +76,16 @@ function tiledLowering(x: Shape, w: PoolWindow, planes: Planes, target: TargetIn
     inputs: [planes.layout, planes.layout],
     build: (k, epilogue) => tiledKernel(k, w, planes, d, epilogue),
   };
+}
+
+/**
+ * Whether windows that overlap do better without positions. Where a block is several vectors, each walks the rows by itself, which pays for
+ * windows one apart only; those of single numbers side by side are many at a time where positions are kept.
+ */
+function sendsWell(w: PoolWindow, planes: Planes): boolean {
+  const dense = w.stride[1] === 1 && w.stride[2] === 1;
+  if (planes.block === 1) return w.stride[2] > 1;
+  return dense || planes.block === planes.width;
 }
 
 /** … over windows that overlap: each sends to its own elements, and rows of sums that are not complete are kept for the next windows. */
