@@ -175,6 +175,19 @@ describe.each(wideTargets)('for $name, interpreted', (target) => {
 describe('for 16 lanes, interpreted', () => {
   const target = { ...wideTargets[1], threads: 1 };
 
+  test('sums do not depend on the number of threads, over blocks of K either', () => {
+    const g = sizes(30, 70, 1030);
+    const a = { data: numbers(g.m * g.k, 1), shape: [1, g.m, g.k] };
+    const b = { data: numbers(g.k * g.n, 2), shape: [1, g.k, g.n] };
+    const ways = [1, 2, 3].map((threads) => matmulLowerings(g, { ...target, threads })[0]);
+    expect(ways[0].key).not.toBe(ways[2].key);
+    const [one, two, three] = ways.map((way) =>
+      runLowering(way, [a, b], [1, g.m, g.n], [], { target, interpreted: true }),
+    );
+    expect(two).toEqual(one);
+    expect(three).toEqual(one);
+  });
+
   test.each<[string, GemmSizes, RegExp]>([
     ['rows half a page apart are copied where many are used at once', sizes(14, 512, 512), /_panel14x32a_/],
     ['a transposed one in tiles', sizes(17, 512, 70, 'tn'), /_panel9x48a_|_panel14x32a_/],
