@@ -234,15 +234,27 @@ class Scan {
 
 /** Moves the `spilled` registers into the frame: loads before their uses, stores after their definitions. */
 function rewrite(code: MachineCode, spilled: readonly number[], vectorBytes: number): void {
-  const { words, count, files } = code;
+  const { count } = code;
   const slots = new Int32Array(code.registers).fill(-1);
+  const { files } = code;
   for (const v of spilled) slots[v] = files[v] === VECTOR ? code.frameVectors++ : code.frameWords++;
   // Vectors lie below words, at multiples of their size; words are counted from the end until the frame is complete.
   const width = vectorBytes === 64 ? 3 : vectorBytes === 32 ? 2 : 1;
-  code.words = new Int32Array(words.length * 2);
-  code.count = 0;
+  const words = code.restart();
   const temporaries = new Map<number, number>();
+  const isSpilled = (v: number): boolean => v >= 0 && slots[v] >= 0;
+  let copied = 0;
   for (let i = 0, at = 0; i < count; i++, at += STRIDE) {
+    const touched =
+      isSpilled(words[at + A]) ||
+      isSpilled(words[at + B]) ||
+      isSpilled(words[at + D]) ||
+      isSpilled(words[at + C]) ||
+      isSpilled(words[at + BASE]) ||
+      isSpilled(words[at + INDEX]);
+    if (!touched) continue;
+    code.copyRun(words, copied, at);
+    copied = at + STRIDE;
     temporaries.clear();
     const op = words[at + OP];
     const fields = op === M.entry ? [] : USES;
@@ -275,6 +287,8 @@ function rewrite(code: MachineCode, spilled: readonly number[], vectorBytes: num
     code.copy(words, at);
     for (const [v, t] of stores) move(v, t, true);
   }
+  code.copyRun(words, copied, count * STRIDE);
+  code.recycle(words);
 
   /** Words have odd addresses: the frame's layout is known only when all is allocated. */
   function address(v: number): number {

@@ -70,10 +70,9 @@ function countConstants({ words }: MachineCode, from: number, to: number): Map<n
 
 /** Loads before the loops, and registers for what was loaded within. */
 function rewrite(code: MachineCode, held: ReadonlyMap<number, ReadonlyMap<number, number>>): void {
-  const { words, count } = code;
+  const { count } = code;
   const alias = aliases(code);
-  code.words = new Int32Array(words.length);
-  code.count = 0;
+  const words = code.restart();
   let here: ReadonlyMap<number, number> | undefined;
   for (let i = 0, at = 0; i < count; i++, at += STRIDE) {
     const op = words[at + OP];
@@ -104,6 +103,7 @@ function rewrite(code: MachineCode, held: ReadonlyMap<number, ReadonlyMap<number
     code.words[copy + INDEX] = -1;
     code.words[copy + DISP] = 0;
   }
+  code.recycle(words);
 }
 
 /** Registers that are defined once: others may be read in their stead. */

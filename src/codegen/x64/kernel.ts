@@ -15,4 +15,5 @@ export function emitKernel(asm: Assembler, kernel: Kernel): void {
   holdConstants(code, vectors);
   const registers = allocate(code, vectors, vectorBytes);
   emit(asm, code, registers, vectorBytes);
+  code.recycle(code.words);
 }

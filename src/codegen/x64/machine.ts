@@ -162,8 +162,16 @@ export const GENERAL = 0;
 export const VECTOR = 1;
 export const MASK = 2;
 
+/** Memory of kernels assembled before: large arrays made anew for each would be half of an assembler's time. */
+const spare: Int32Array[] = [];
+
+function takeWords(least: number): Int32Array {
+  const words = spare.pop();
+  return words !== undefined && words.length >= least ? words : new Int32Array(least);
+}
+
 export class MachineCode {
-  words = new Int32Array(STRIDE * 512);
+  words = takeWords(STRIDE * 4096);
   count = 0;
   files = new Uint8Array(256); // of each virtual register
   registers = 0;
@@ -203,6 +211,18 @@ export class MachineCode {
     return at;
   }
 
+  /** Begins an empty list. What was there is the caller's, to copy from and to `recycle`. */
+  restart(): Int32Array {
+    const { words } = this;
+    this.words = takeWords(words.length);
+    this.count = 0;
+    return words;
+  }
+
+  recycle(words: Int32Array): void {
+    spare.push(words);
+  }
+
   /** Adds a copy of the operation that starts at `from` in `words`. */
   copy(words: Int32Array, from: number): number {
     const at = this.room();
@@ -210,13 +230,25 @@ export class MachineCode {
     return at;
   }
 
+  /** Adds copies of the operations between two places in `words`. */
+  copyRun(words: Int32Array, from: number, to: number): void {
+    if (from === to) return;
+    const at = this.count * STRIDE;
+    this.count += (to - from) / STRIDE;
+    this.grow();
+    this.words.set(words.subarray(from, to), at);
+  }
+
   private room(): number {
     const at = this.count++ * STRIDE;
-    if (at + STRIDE > this.words.length) {
-      const grown = new Int32Array(2 * this.words.length);
-      grown.set(this.words);
-      this.words = grown;
-    }
+    this.grow();
     return at;
+  }
+
+  private grow(): void {
+    if (this.count * STRIDE <= this.words.length) return;
+    const grown = new Int32Array(2 * this.count * STRIDE);
+    grown.set(this.words);
+    this.words = grown;
   }
 }
