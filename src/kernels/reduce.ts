@@ -33,6 +33,9 @@ function partSize(size: number, wanted: number, step: number): number {
   return most;
 }
 
+/** Numbers that are added one after another before their sum is added to others. */
+const pieceTurns = 64;
+
 /** How a reduction is computed: by one kernel, or by several that leave partial results for a last one. */
 export interface ReductionPlan {
   /** Elements of the partial results of each accumulation; 0 when the last kernel does everything. */
@@ -195,6 +198,23 @@ export function reduceKernel(
     }
     k.loop(dims[axes[0]], (i) => loops(axes.slice(1), at.with(axes[0], i), body));
   };
+  // Long sums are sums of sums: the error of an addition is in proportion to what has been added up, and one constant channel after
+  // another would be wrong by as many roundings as it has pixels (Higham 1993, "The accuracy of floating point summation").
+  const summed = loopAxes.reduce((n, d) => n * dims[d], 1) / (innerKept ? 1 : k.lanes);
+  const cascade = summed > 2 * pieceTurns && accumulations.some((a) => a.float && a.init === 0);
+  /** Steps 0 … `total` − 1, `chains` at a time: pieces of them from … to, and those that make no full turn, which come with the last piece. */
+  const inPieces = (
+    total: number,
+    chains: number,
+    body: (from: number | I32, to: number | I32, rest: readonly number[]) => void,
+  ): void => {
+    const bulk = total - (total % chains);
+    const rest = Array.from({ length: total - bulk }, (_, i) => bulk + i);
+    const piece = pieceTurns * chains;
+    const pieces = cascade ? Math.max(0, Math.ceil(bulk / piece) - 1) : 0;
+    k.loop({ to: pieces * piece, step: piece }, (from) => body(from, from.add(piece), []));
+    body(pieces * piece, bulk, rest);
+  };
   const origin: Coordinate[] = dims.map(() => 0);
   const heavy = before.steps.length > 24;
 
@@ -218,20 +238,27 @@ export function reduceKernel(
 
     /** The results of `count` vectors side by side. */
     const accumulate = (coords: Coordinate[], count: number, part?: LanePart): Value[][] => {
-      const sums = Array.from({ length: chains }, () => Array.from({ length: count }, () => start(k.lanes)));
-      const step = (at: readonly Coordinate[], chain: number) => {
+      const fresh = () => Array.from({ length: chains }, () => Array.from({ length: count }, () => start(k.lanes)));
+      const sums = fresh();
+      const step = (into: Sums[][], at: readonly Coordinate[], chain: number) => {
         for (let v = 0; v < count; v++) {
           const here = at.with(innerAxis, affine(at[innerAxis]).plus(v * k.lanes));
-          add(sums[chain][v], terms(k.lanes, here, part));
+          add(into[chain][v], terms(k.lanes, here, part));
         }
       };
       loops(loopAxes.slice(0, -1), coords, (at) => {
         const onward = (i: Coordinate) => (loopAxes.length === 0 ? at : at.with(along, i));
-        const bulk = turns - (turns % chains);
-        k.loop({ to: bulk, step: chains }, (i) => {
-          for (let c = 0; c < chains; c++) step(onward(affine(i).plus(c)), c);
+        inPieces(turns, chains, (from, to, rest) => {
+          const into = cascade ? fresh() : sums;
+          k.loop({ from, to, step: chains }, (i) => {
+            for (let c = 0; c < chains; c++) step(into, onward(affine(i).plus(c)), c);
+          });
+          rest.forEach((i, c) => void step(into, onward(i), c));
+          if (!cascade) return;
+          for (const [c, chain] of into.entries()) {
+            for (const [v, line] of chain.entries()) add(sums[c][v], line.map((sum) => sum.value)); // biome-ignore format: one thought
+          }
         });
-        for (let i = bulk; i < turns; i++) step(onward(i), i - bulk);
       });
       const values = sums.map((chain) => chain.map((line) => line.map((sum) => sum.value)));
       return values[0].map((_, v) => values.map((chain) => chain[v]).reduce(combine));
@@ -294,13 +321,14 @@ export function reduceKernel(
       const single = start(1);
       loops(outerLoops, coords, (at) => {
         const place = (x: Coordinate) => at.with(innerAxis, x);
-        const turns = Math.floor(whole / chains);
-        k.loop(turns, (i) => {
-          for (let c = 0; c < chains; c++) {
-            add(wide[c], terms(k.lanes, place(affine(i).times(chains).plus(c).times(k.lanes))));
-          }
+        inPieces(whole, chains, (from, to, rest) => {
+          const into = cascade ? wide.map(() => start(k.lanes)) : wide;
+          k.loop({ from, to, step: chains }, (v) => {
+            for (let c = 0; c < chains; c++) add(into[c], terms(k.lanes, place(affine(v).plus(c).times(k.lanes))));
+          });
+          rest.forEach((v, c) => void add(into[c], terms(k.lanes, place(v * k.lanes))));
+          if (cascade) into.forEach((line, c) => void add(wide[c], line.map((sum) => sum.value))); // biome-ignore format: one thought
         });
-        for (let v = turns * chains; v < whole; v++) add(wide[v % chains], terms(k.lanes, place(v * k.lanes)));
         if (counts !== null) {
           const xs = terms(k.lanes, place(whole * k.lanes - part.first), part);
           const idle = neutral(k.lanes);

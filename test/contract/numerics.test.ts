@@ -181,6 +181,22 @@ describe.each(targetsHere)('compiled for $name,', (target) => {
       expect(sums[1]).toBe(-inf);
     });
 
+    test('of many equal numbers lose no digits: roundings of one sign would add up', () => {
+      const fill = (shape: number[]) => float(new Array(shape.reduce((n, size) => n * size)).fill(0.0050123), shape);
+      // Lanes along the sum, along what is kept, and across both; 16 roundings of 2^-24, however long the sum.
+      for (const [shape, axes] of [
+        [[3, 20_011], [1]],
+        [[20_011, 3], [0]],
+        [[20_011, 40], [0]],
+        [
+          [4, 24, 45, 45],
+          [0, 2, 3],
+        ],
+      ]) {
+        agree([ops.sum(fill(shape), axes)], 2 ** -20);
+      }
+    });
+
     test('in two stages let NaN through from any part', () => {
       const n = 150_000;
       for (const at of [0, n / 2, n - 1]) {
