@@ -10,6 +10,7 @@ import { summary } from '../../src/nn/summary.js';
 import { SGD } from '../../src/optim/index.js';
 import { noGrad, realize, setDevice, type Tensor, tensor } from '../../src/tensor/index.js';
 import type { Shape } from '../../src/util/shape.js';
+import { devicesHere } from '../devices-here.js';
 import { type Digest, digest, filled, initial, initialForTraining, words } from './counter.js';
 
 interface Scores {
@@ -37,14 +38,18 @@ interface Case {
 const folder = new URL('./data/models/', import.meta.url);
 const cases = readdirSync(folder).map((file): Case => JSON.parse(readFileSync(new URL(file, folder), 'utf8')));
 
-let target: CompiledTarget;
-beforeAll(async () => {
-  target = await CompiledTarget.create({ threads: 2 });
-  setDevice(target);
-});
-afterAll(() => target.dispose());
+/** WebAssembly, and the widest vectors there are: every kernel has its own tests on all devices. */
+const devices = [...new Set([devicesHere[0], devicesHere[devicesHere.length - 1]])];
+const rows = devices.flatMap((device) => cases.map((golden) => [golden.model, device.name, device, golden] as const));
 
-describe.each(cases.map((c) => [c.model, c] as const))('%s', (name, golden) => {
+describe.each(rows)('%s on %s', (name, _device, device, golden) => {
+  let target: CompiledTarget;
+  beforeAll(async () => {
+    target = new CompiledTarget(await device.create({ threads: 2 }));
+    setDevice(target);
+  });
+  afterAll(() => target.dispose());
+
   const { batch, size } = golden;
   // What dropped elements do is tested elsewhere: both sides leave them out.
   const options = { numClasses: 1000, dropout: 0, stochasticDepth: 0 };
