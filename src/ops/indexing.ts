@@ -122,6 +122,8 @@ export const gatherOp = defineOp<AxisParams>('gather', {
   vjp(dy, { inputs: [x, index], attrs: { axis } }) {
     return x.dtype === 'float32' ? [scatterAdd(constant(0, x.shape), axis, index, dy), null] : [null, null];
   },
+  /** No index lies inside an axis of size 0, and there is nothing to load. */
+  simplify: ({ inputs: [x], shape }) => (numel(x.shape) === 0 ? constant(0, shape, x.dtype) : null),
   lower: ({ inputs: [x, index], attrs: { axis } }) => [gatherLowering(x.shape, index.shape, axis, x.dtype)],
 });
 

@@ -263,6 +263,7 @@ const cases: Case[] = [
           ops.matmul(s.float([4, 0]), s.float([0, 5])),
           ops.concat([s.float([0, 3]), s.float([2, 3]), ops.slice(s.float([4, 3]), [2, 0], [2, 3])], 0),
           ops.gather(s.float([4, 3]), 0, s.int([0, 3], 2)),
+          ops.gather(s.float([0, 3]), 0, s.int([2, 3], 2)),
           ops.scatterAdd(s.float([4, 3]), 0, s.int([0, 3], 2), s.float([0, 3])),
         ],
         assigns: [{ storage: empty, value: ops.add(ops.buffer(empty), 1) }],
