@@ -8,7 +8,7 @@
  *   --rounds N    samples per line (default 15)
  *   --details     names the kernels that each line launched
  *   --epoch       also trains one epoch of MNIST through the command line (minutes)
- *   --save        writes results/<date>.json and .md
+ *   --save        writes results/<date>-<device>.json and .md
  *   --peers       measures fovea beside the frameworks that are installed instead (peers/run.ts), with
  *     --with P,Q    only these peers
  */
@@ -100,8 +100,9 @@ if (values.save) {
   const date = new Date().toISOString().slice(0, 10);
   mkdirSync(join(folder, 'results'), { recursive: true });
   const results = { date, machine, lines };
-  writeFileSync(join(folder, 'results', `${date}.json`), `${JSON.stringify(results, null, 1)}\n`);
-  writeFileSync(join(folder, 'results', `${date}.md`), toMarkdown(results));
-  console.log(`saved as bench/results/${date}.json and .md`);
+  const name = `${date}-${harness.device.name}`;
+  writeFileSync(join(folder, 'results', `${name}.json`), `${JSON.stringify(results, null, 1)}\n`);
+  writeFileSync(join(folder, 'results', `${name}.md`), toMarkdown(results));
+  console.log(`saved as bench/results/${name}.json and .md`);
 }
 await harness.target.dispose();
