@@ -126,8 +126,6 @@ export const M = {
   storeLow: 110, // 4 or 8 (IMM) bytes of a
 } as const;
 
-export type MachineOp = (typeof M)[keyof typeof M];
-
 // Fields of an operation. What is not used is -1 (registers) or 0.
 export const OP = 0;
 export const WIDTH = 1; // of vectors: 0 scalar float, 1, 2, 3: 128, 256, 512 bits
