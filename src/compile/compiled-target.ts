@@ -55,9 +55,7 @@ export class CompiledTarget implements Target {
 
   /** Requests are carried out one after another: each is traced when those before it have moved and written their storages. */
   realize(roots: readonly Node[], assigns: readonly Assignment[]): Promise<void> {
-    const turn = this.queue.then(() => this.realizeNow(roots, assigns));
-    this.queue = turn.catch(() => {});
-    return turn;
+    return this.inTurn(() => this.realizeNow(roots, assigns));
   }
 
   /** Roots that are stored values already, or the inputs themselves, are copied. */
@@ -74,16 +72,16 @@ export class CompiledTarget implements Target {
         return storage === null ? computed[next++] : hostValue(storage).slice();
       });
     };
-    return {
-      run: (values) => {
-        const turn = this.queue.then(() => now(values));
-        this.queue = turn.then(
-          () => {},
-          () => {},
-        );
-        return turn;
-      },
-    };
+    return { run: (values) => this.inTurn(() => now(values)) };
+  }
+
+  private inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const turn = this.queue.then(task);
+    this.queue = turn.then(
+      () => {},
+      () => {},
+    );
+    return turn;
   }
 
   private async realizeNow(roots: readonly Node[], assigns: readonly Assignment[]): Promise<void> {

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type Arg, type Kernel, KernelBuilder, type Program } from '../../ir/index.js';
+import { mirror, relay, relayInput, relayOracle, TASKS } from '../../../test/program-cases.js';
+import type { Arg } from '../../ir/index.js';
 import { type AssembledProgram, CONTROL, controlBytes } from '../program.js';
 import { assembleProgram } from './program.js';
 
@@ -15,64 +16,10 @@ afterEach(async () => {
   await Promise.all(workers.splice(0).map((w) => w.terminate()));
 });
 
-/** out[t] = in[t] + in[n − 1 − t]: each element is read by another task of the next launch, so a missing barrier shows. */
-function mirror(tasks: number): Kernel {
-  const k = new KernelBuilder({ lanes: 4 });
-  const source = k.param('source', 'i32');
-  const target = k.param('target', 'i32');
-  k.tasks(tasks, (t) => {
-    const other = k.i32(tasks - 1).sub(t);
-    k.store(target, t, k.load(source, t, 1).add(k.load(source, other, 1)));
-  });
-  return k.finish(`mirror_${tasks}`);
-}
-
-/** Adds all `n` up into the first, in one task. */
-function total(n: number): Kernel {
-  const k = new KernelBuilder({ lanes: 4 });
-  const p = k.param('p', 'i32');
-  k.tasks(1, () => {
-    const sum = k.var(k.i32(0));
-    k.loop(n, (i) => sum.addTo(k.load(p, i, 1)));
-    k.store(p, 0, sum.value);
-  });
-  return k.finish(`total_${n}`);
-}
-
-const TASKS = 100;
-/** Mirrors to and fro, adds up twice in a row by one task, and mirrors into slot 1. */
-function relay(): Program {
-  const [there, sum] = [mirror(TASKS), total(TASKS)];
-  const [a, b]: Arg[] = [{ arena: 0 }, { arena: 4 * TASKS }];
-  const twice = { kernel: sum, args: [a] }; // one object in two places
-  const onward = { kernel: there, args: [a, b] };
-  const back = { kernel: there, args: [b, a] };
-  return {
-    name: 'relay',
-    launches: [
-      ...Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? onward : back)),
-      twice,
-      twice,
-      { kernel: mirror(0), args: [a, b] },
-      { kernel: there, args: [a, { slot: 1, offset: 8 }] },
-    ],
-    slots: 2,
-    arenaBytes: 8 * TASKS,
-  };
-}
-
-function relayOracle(): Int32Array {
-  let values = Int32Array.from({ length: TASKS }, (_, i) => i % 5);
-  const there = (x: Int32Array): Int32Array => x.map((v, i) => v + x[TASKS - 1 - i]);
-  for (let i = 0; i < 20; i++) values = Int32Array.from(there(values));
-  for (let i = 0; i < 2; i++) values[0] = values.reduce((sum, v) => (sum + v) | 0, 0);
-  return there(values);
-}
-
 function memoryFor(shared: boolean): WebAssembly.Memory {
   const memory = new WebAssembly.Memory({ initial: 2, maximum: 4, shared });
   new Int32Array(memory.buffer, SLOTS, 2).set([ARENA, 8192]);
-  new Int32Array(memory.buffer, ARENA, TASKS).set(Array.from({ length: TASKS }, (_, i) => i % 5));
+  new Int32Array(memory.buffer, ARENA, TASKS).set(relayInput());
   return memory;
 }
 
@@ -98,7 +45,7 @@ function work(program: AssembledProgram, memory: WebAssembly.Memory, thread: num
 describe('a program gives the same result', () => {
   test('on one thread with memory that is not shared', () => {
     const memory = memoryFor(false);
-    const program = assembleProgram(relay(), { relaxedSimd: false, threads: false });
+    const program = assembleProgram(relay(4), { relaxedSimd: false, threads: false });
     expect(instance(program, memory)(0, 1, SLOTS, CONTROL_BLOCK)).toBe(0);
     expect(new Int32Array(memory.buffer, 8200, TASKS)).toEqual(relayOracle());
     expect(new Uint8Array(memory.buffer, CONTROL_BLOCK, program.control.bytes)).toEqual(
@@ -108,13 +55,13 @@ describe('a program gives the same result', () => {
 
   test('on one thread with shared memory', () => {
     const memory = memoryFor(true);
-    const program = assembleProgram(relay(), { relaxedSimd: false, threads: true });
+    const program = assembleProgram(relay(4), { relaxedSimd: false, threads: true });
     expect(instance(program, memory)(0, 1, SLOTS, CONTROL_BLOCK)).toBe(0);
     expect(new Int32Array(memory.buffer, 8200, TASKS).slice()).toEqual(relayOracle());
   });
 
   test.each([2, 5])('on %i threads with shared memory', async (threads) => {
-    const program = assembleProgram(relay(), { relaxedSimd: false, threads: true });
+    const program = assembleProgram(relay(4), { relaxedSimd: false, threads: true });
     for (let i = 0; i < 3; i++) {
       const memory = memoryFor(true);
       expect(await Promise.all(Array.from({ length: threads }, (_, i) => work(program, memory, i, threads)))).toEqual(
@@ -134,7 +81,7 @@ describe('a profiled program', () => {
   /** The relay with its launches timed by a clock that counts how often it was asked. */
   const runTimed = (threads: boolean): { times: Float64Array; values: Int32Array } => {
     const memory = memoryFor(threads);
-    const program = assembleProgram(relay(), { relaxedSimd: false, threads }, profiled);
+    const program = assembleProgram(relay(4), { relaxedSimd: false, threads }, profiled);
     let asked = 0;
     const env = { memory, clock: () => ++asked };
     const run = new WebAssembly.Instance(new WebAssembly.Module(program.bytes), { env }).exports.run as Run;
@@ -151,14 +98,14 @@ describe('a profiled program', () => {
   });
 
   test('keeps its times inside the control block, on whole words of eight bytes', () => {
-    const { control } = assembleProgram(relay(), { relaxedSimd: false, threads: true }, profiled);
+    const { control } = assembleProgram(relay(4), { relaxedSimd: false, threads: true }, profiled);
     expect(control.timesOffset! % 8).toBe(0);
     expect(control.bytes).toBe(control.timesOffset! + 8 * 25);
   });
 });
 
 test('whoever waits for a thread that never comes leaves when the run is called off', async () => {
-  const program = assembleProgram(relay(), { relaxedSimd: false, threads: true });
+  const program = assembleProgram(relay(4), { relaxedSimd: false, threads: true });
   // Two of three threads: without the third no barrier opens.
   const stuck = memoryFor(true);
   const waiting = Promise.all([0, 1].map((thread) => work(program, stuck, thread, 3)));
@@ -170,7 +117,7 @@ test('whoever waits for a thread that never comes leaves when the run is called 
 });
 
 test('a kernel launched often is in the module once', () => {
-  const kernel = mirror(8);
+  const kernel = mirror(8, 4);
   const launch = { kernel, args: [{ arena: 0 }, { arena: 32 }] };
   const size = (launches: number): number => {
     const program = { name: 'p', launches: new Array(launches).fill(launch), slots: 1, arenaBytes: 64 };
@@ -181,7 +128,7 @@ test('a kernel launched often is in the module once', () => {
 
 test('arguments that do not fit are refused', () => {
   const assemble = (args: Arg[]) => {
-    const program = { name: 'p', launches: [{ kernel: mirror(8), args }], slots: 1, arenaBytes: 64 };
+    const program = { name: 'p', launches: [{ kernel: mirror(8, 4), args }], slots: 1, arenaBytes: 64 };
     return () => assembleProgram(program, { relaxedSimd: false, threads: false });
   };
   expect(assemble([{ arena: 0 }])).toThrow('program p, launch 0 (mirror_8): 1 arguments for 2 parameters');
@@ -190,5 +137,5 @@ test('arguments that do not fit are refused', () => {
 });
 
 test('the control block has a counter for each launch', () => {
-  expect(controlBytes(relay())).toBe(CONTROL.counters + 4 * 24);
+  expect(controlBytes(relay(4))).toBe(CONTROL.counters + 4 * 24);
 });

@@ -1,8 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import koffi from 'koffi';
 import { afterEach, describe, expect, test } from 'vitest';
+import { mirror, relay, relayInput, relayOracle, TASKS } from '../../../test/program-cases.js';
 import { LEVELS, Mapping, whyNot } from '../../../test/x64-runner.js';
-import { type Arg, type Kernel, KernelBuilder, type Program } from '../../ir/index.js';
+import { type Kernel, KernelBuilder, type Program } from '../../ir/index.js';
 import { assembleProgram, CONTROL, type X64Program } from './index.js';
 
 const SLOTS = 64; // byte addresses in the test's heap
@@ -17,30 +18,6 @@ afterEach(async () => {
   for (const mapping of mappings.splice(0)) mapping.free();
 });
 
-/** out[t] = in[t] + in[n − 1 − t]: each element is read by another task of the next launch, so a missing barrier shows. */
-function mirror(tasks: number): Kernel {
-  const k = new KernelBuilder({ lanes: 8 });
-  const source = k.param('source', 'i32');
-  const target = k.param('target', 'i32');
-  k.tasks(tasks, (t) => {
-    const other = k.i32(tasks - 1).sub(t);
-    k.store(target, t, k.load(source, t, 1).add(k.load(source, other, 1)));
-  });
-  return k.finish(`mirror_${tasks}`);
-}
-
-/** Adds all `n` up into the first, in one task. */
-function total(n: number): Kernel {
-  const k = new KernelBuilder({ lanes: 8 });
-  const p = k.param('p', 'i32');
-  k.tasks(1, () => {
-    const sum = k.var(k.i32(0));
-    k.loop(n, (i) => sum.addTo(k.load(p, i, 1)));
-    k.store(p, 0, sum.value);
-  });
-  return k.finish(`total_${n}`);
-}
-
 /** Divides each element by its number: the first by 0. */
 function divider(tasks: number): Kernel {
   const k = new KernelBuilder({ lanes: 8 });
@@ -49,38 +26,11 @@ function divider(tasks: number): Kernel {
   return k.finish(`divider_${tasks}`);
 }
 
-const TASKS = 100;
-/** Mirrors to and fro, adds up twice in a row by one task, and mirrors into slot 1. */
-function relay(): Program {
-  const [there, sum] = [mirror(TASKS), total(TASKS)];
-  const [a, b]: Arg[] = [{ arena: 0 }, { arena: 4 * TASKS }];
-  return {
-    name: 'relay',
-    launches: [
-      ...Array.from({ length: 20 }, (_, i) => ({ kernel: there, args: i % 2 === 0 ? [a, b] : [b, a] })),
-      { kernel: sum, args: [a] },
-      { kernel: sum, args: [a] },
-      { kernel: mirror(0), args: [a, b] },
-      { kernel: there, args: [a, { slot: 1, offset: 8 }] },
-    ],
-    slots: 2,
-    arenaBytes: 8 * TASKS,
-  };
-}
-
-function relayOracle(): Int32Array {
-  let values = Int32Array.from({ length: TASKS }, (_, i) => i % 5);
-  const there = (x: Int32Array): Int32Array => x.map((v, i) => v + x[TASKS - 1 - i]);
-  for (let i = 0; i < 20; i++) values = Int32Array.from(there(values));
-  for (let i = 0; i < 2; i++) values[0] = values.reduce((sum, v) => (sum + v) | 0, 0);
-  return there(values);
-}
-
 function heap(): Mapping {
   const mapping = new Mapping(HEAP);
   mappings.push(mapping);
   words(mapping, SLOTS, 2).set([ARENA, 8192]);
-  words(mapping, ARENA, TASKS).set(Array.from({ length: TASKS }, (_, i) => i % 5));
+  words(mapping, ARENA, TASKS).set(relayInput());
   return mapping;
 }
 
@@ -136,7 +86,7 @@ describe.skipIf(whyNot('avx2') !== null)('a program gives the same result', () =
   test.each(LEVELS)('on one thread, %s, with and without the code for more', (level) => {
     for (const threads of [false, true]) {
       const memory = heap();
-      const program = assembleProgram(relay(), { level, abi: 'sysv', threads });
+      const program = assembleProgram(relay(8), { level, abi: 'sysv', threads });
       expect(enter(placed(program), program, memory)).toBe(0);
       expect(words(memory, 8200, TASKS)).toEqual(relayOracle());
       expect(words(memory, CONTROL_BLOCK, program.control.bytes / 4)).toEqual(
@@ -146,7 +96,7 @@ describe.skipIf(whyNot('avx2') !== null)('a program gives the same result', () =
   });
 
   test.each([2, 5])('on %i threads', async (threads) => {
-    const program = assembleProgram(relay(), { level: LEVELS[0], abi: 'sysv', threads: true });
+    const program = assembleProgram(relay(8), { level: LEVELS[0], abi: 'sysv', threads: true });
     const code = placed(program);
     for (let i = 0; i < 3; i++) {
       const memory = heap();
@@ -160,7 +110,7 @@ describe.skipIf(whyNot('avx2') !== null)('a program gives the same result', () =
 
 describe.skipIf(whyNot('avx2') !== null)('a run is called off', () => {
   test('by whoever raises the abort word: threads that wait for one that never comes leave', async () => {
-    const program = assembleProgram(relay(), { level: LEVELS[0], abi: 'sysv', threads: true });
+    const program = assembleProgram(relay(8), { level: LEVELS[0], abi: 'sysv', threads: true });
     const memory = heap();
     const code = placed(program);
     const waiting = Promise.all([0, 1].map((thread) => work(code, program, memory, thread, 3)));
@@ -175,7 +125,7 @@ describe.skipIf(whyNot('avx2') !== null)('a run is called off', () => {
       name: 'division',
       launches: [
         { kernel: divider(TASKS), args: [{ arena: 0 }] },
-        { kernel: mirror(TASKS), args: [{ arena: 0 }, { slot: 1 }] },
+        { kernel: mirror(TASKS, 8), args: [{ arena: 0 }, { slot: 1 }] },
       ],
       slots: 2,
       arenaBytes: 4 * TASKS,
@@ -193,7 +143,7 @@ describe.skipIf(whyNot('avx2') !== null)('a run is called off', () => {
 test.skipIf(whyNot('avx2') !== null)(
   'a program to be profiled writes a time at the start and after each launch',
   () => {
-    const program = assembleProgram(relay(), { level: LEVELS[0], abi: 'sysv', threads: true }, { profile: true });
+    const program = assembleProgram(relay(8), { level: LEVELS[0], abi: 'sysv', threads: true }, { profile: true });
     const memory = heap();
     expect(enter(placed(program), program, memory)).toBe(0);
     expect(words(memory, 8200, TASKS)).toEqual(relayOracle());
@@ -208,7 +158,7 @@ test.skipIf(whyNot('avx2') !== null)(
 );
 
 test('a kernel launched often is in the program once', () => {
-  const kernel = mirror(8);
+  const kernel = mirror(8, 8);
   const launch = { kernel, args: [{ arena: 0 }, { arena: 32 }] };
   const size = (launches: number): number => {
     const program = { name: 'p', launches: new Array(launches).fill(launch), slots: 1, arenaBytes: 64 };
@@ -218,7 +168,7 @@ test('a kernel launched often is in the program once', () => {
 });
 
 test('arguments that do not fit are refused', () => {
-  const program = { name: 'p', launches: [{ kernel: mirror(8), args: [] }], slots: 1, arenaBytes: 64 };
+  const program = { name: 'p', launches: [{ kernel: mirror(8, 8), args: [] }], slots: 1, arenaBytes: 64 };
   expect(() => assembleProgram(program, { level: 'avx2', abi: 'sysv', threads: false })).toThrow(
     'program p, launch 0 (mirror_8): 0 arguments for 2 parameters',
   );
@@ -227,7 +177,7 @@ test('arguments that do not fit are refused', () => {
 test('both conventions of C are assembled', () => {
   for (const level of ['avx2', 'avx512'] as const) {
     const bytes = (abi: 'sysv' | 'win64'): number =>
-      assembleProgram(relay(), { level, abi, threads: true }).bytes.length;
+      assembleProgram(relay(8), { level, abi, threads: true }).bytes.length;
     expect(bytes('win64')).toBeGreaterThan(bytes('sysv'));
   }
 });
