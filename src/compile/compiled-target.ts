@@ -108,11 +108,13 @@ export class CompiledTarget implements Target {
     hostValue: (storage: Storage) => TypedArray,
   ): Promise<TypedArray[]> {
     const slots = new Int32Array(step.program.slots);
-    const resident = step.resident.map(({ storage, layout }) => ({ storage: trace.storages[storage], layout }));
-    await this.drawInitial(resident)?.done;
-    step.resident.forEach(({ storage }, i) => {
-      slots[storage + 1] = this.bring(resident[i].storage, resident[i].layout).address;
-    });
+    if (step.resident.some(({ storage }) => trace.storages[storage].pendingDraw !== null)) {
+      const resident = step.resident.map(({ storage, layout }) => ({ storage: trace.storages[storage], layout }));
+      await this.drawInitial(resident)?.done;
+    }
+    for (const { storage, layout } of step.resident) {
+      slots[storage + 1] = this.bring(trace.storages[storage], layout).address;
+    }
     const values: TypedArray[] = [];
     const hooks: RunHooks = {
       before: (arena) => {

@@ -79,16 +79,8 @@ export abstract class Operands {
 
   /** The register of a use of `expr`. It may be a variable's: use it before the variable changes. */
   value(expr: Expr): number {
-    switch (expr.op) {
-      case 'const':
-      case 'param':
-      case 'begin':
-      case 'end':
-      case 'index':
-        return this.leaf(expr, -1);
-      default:
-        return this.inline[expr.id] === 1 ? this.tree(expr, -1) : this.registers[expr.id];
-    }
+    if (isLeaf(expr)) return this.leaf(expr, -1);
+    return this.inline[expr.id] === 1 ? this.tree(expr, -1) : this.registers[expr.id];
   }
 
   /** Computes `expr` into register `d`. */
