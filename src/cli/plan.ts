@@ -9,6 +9,7 @@ import { ArrayDataset } from '../data/index.js';
 import type { Node } from '../graph/node.js';
 import { Storage } from '../graph/storage.js';
 import type { Assignment, Target } from '../graph/target.js';
+import { pictureShape } from '../models/index.js';
 import { crossEntropy, nll } from '../nn/loss.js';
 import { Adam } from '../optim/index.js';
 import { openDevice, setDevice } from '../tensor/index.js';
@@ -41,17 +42,18 @@ export function command(): Command {
     ),
   ).action(async (name: string, flags: Flags) => {
     const build = modelNamed(name);
+    const shape = pictureShape(build);
     const model = build();
     const planner = new Planner(withKernels(await openDevice(flags.device, flags)));
     setDevice(planner);
     try {
       const classes = Array.from({ length: build.numClasses }, (_, i) => String(i));
-      const images = new Uint8Array(flags.batch * numel(build.input));
-      const pictures = new ArrayDataset({ images, labels: new Uint8Array(flags.batch), shape: build.input, classes });
+      const images = new Uint8Array(flags.batch * numel(shape));
+      const pictures = new ArrayDataset({ images, labels: new Uint8Array(flags.batch), shape, classes });
       const loss = build.output === 'logits' ? crossEntropy : nll;
       const normalize = {
-        mean: new Array(build.input[0]).fill(0.1307),
-        std: new Array(build.input[0]).fill(0.3081),
+        mean: new Array(shape[0]).fill(0.1307),
+        std: new Array(shape[0]).fill(0.3081),
       };
       if (flags.inference) await evaluate(model, pictures, { normalize, batchSize: flags.batch });
       else {

@@ -41,6 +41,8 @@ export const classic = defineModel('classic', (options) => new Classic(options),
   input: [1, 28, 28],
   numClasses: 10,
   output: 'logProbabilities',
+  heads: ['fc2'],
+  year: 2018,
   summary: 'two 3×3 convolutions, one pooling, two linear layers; about 99 % on MNIST',
   source: 'PyTorch examples, mnist/main.py (github.com/pytorch/examples)',
 });

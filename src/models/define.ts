@@ -1,30 +1,54 @@
 /** How a model enters the registry: a builder, and the facts about it that `fovea models` prints and a test recomputes. */
 
 import type { Module } from '../nn/index.js';
+import { ConfigError } from '../util/errors.js';
+import type { Shape } from '../util/shape.js';
+import type { Preprocessing } from './preprocessing.js';
+import type { RemapTable } from './remap.js';
 
 export interface ModelOptions {
   /** Outputs of the last layer. */
   readonly numClasses?: number;
-  /** Channels of the pictures. */
+  /** Channels of the pictures, videos or signals; for text, how many different tokens there are. */
   readonly inChannels?: number;
 }
+
+/** What a model is given. */
+export type InputKind = 'picture' | 'video' | 'signal' | 'tokens';
+
+/** What it finds out: a class for each input, a class for each pixel, or boxes with classes. */
+export type Task = 'classification' | 'segmentation' | 'detection';
 
 export interface ModelFacts {
   /** Parameters with the default options. */
   readonly params: number;
-  /** Multiply–accumulates for one picture of the default size. */
+  /** Multiply–accumulates for one input of the default size. */
   readonly macs: number;
-  /** One picture as the default model takes it. */
-  readonly input: readonly [channels: number, height: number, width: number];
+  /** One input as the default model takes it, without the batch: [C, H, W], [C, T, H, W] of a video, [C, L] of a signal, [L] tokens. */
+  readonly input: Shape;
+  /** Left out: 'picture'. */
+  readonly inputKind?: InputKind;
+  /** Left out: 'classification'. */
+  readonly task?: Task;
   /** Outputs of the last layer unless the caller says otherwise. */
   readonly numClasses: number;
   /** What comes out: class scores, or logarithms of probabilities. Decides the loss to train with. */
   readonly output: 'logits' | 'logProbabilities';
-  /** One line for lists. */
+  /** Of the paper. */
+  readonly year: number;
+  /** Its idea, in one line for lists. */
   readonly summary: string;
   readonly source: string;
+  /** Other names it goes by. */
+  readonly aliases?: readonly string[];
   /** What the weights that are published for it score. */
   readonly published?: PublishedScore;
+  /** What the published weights want pictures to go through. Left out: ImageNet's mean and deviation, 256 → 224. */
+  readonly preprocessing?: Preprocessing;
+  /** Paths of the layers whose size is `numClasses`: replaced for other classes. Several where auxiliary heads train along. */
+  readonly heads: readonly string[];
+  /** How files with other names for the same weights are read. */
+  readonly remaps?: readonly RemapTable[];
 }
 
 export interface PublishedScore {
@@ -49,6 +73,13 @@ export function defineModel<M extends Module, O extends ModelOptions = ModelOpti
   const { numClasses, input } = facts;
   const builder = (options?: O) => build({ numClasses, inChannels: input[0], ...given(options) });
   return Object.assign(builder, { modelName, ...facts });
+}
+
+/** One picture as the model takes it. @throws {ConfigError} for a model of videos, signals or text. */
+export function pictureShape({ modelName, input, inputKind = 'picture' }: ModelBuilder): [number, number, number] {
+  const [channels, height, width] = input;
+  if (inputKind === 'picture') return [channels, height, width];
+  throw new ConfigError(`${modelName} takes ${inputKind === 'tokens' ? 'text' : `${inputKind}s`}, not pictures`);
 }
 
 /** The options that are there: one passed on as `undefined` means the default. */

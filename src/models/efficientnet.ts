@@ -128,6 +128,8 @@ export const efficientnet_b0 = defineModel(
     input: [3, 224, 224],
     numClasses: 1000,
     output: 'logits',
+    heads: ['classifier'],
+    year: 2019,
     summary: 'inverted residuals with squeeze-and-excitation, found by search; the base of the compound scaling rule',
     source: 'Tan and Le 2019, arXiv:1905.11946',
     published: { top1: 77.692, top5: 93.532, weights: 'torchvision EfficientNet_B0_Weights.IMAGENET1K_V1' },

@@ -1,8 +1,9 @@
 /** The zoo: one file per paper family, and the list of all models. */
 
+import type { Module } from '../nn/index.js';
 import { ConfigError, suggest } from '../util/errors.js';
 import { classic } from './classic.js';
-import type { ModelBuilder } from './define.js';
+import type { ModelBuilder, ModelOptions } from './define.js';
 import { efficientnet_b0 } from './efficientnet.js';
 import { lenet5 } from './lenet5.js';
 import { mobilenet_v2 } from './mobilenet-v2.js';
@@ -10,7 +11,16 @@ import { resnet18, resnet50 } from './resnet.js';
 import { vgg16 } from './vgg.js';
 
 export { Classic, classic } from './classic.js';
-export { defineModel, type ModelBuilder, type ModelFacts, type ModelOptions, type PublishedScore } from './define.js';
+export {
+  defineModel,
+  type InputKind,
+  type ModelBuilder,
+  type ModelFacts,
+  type ModelOptions,
+  type PublishedScore,
+  pictureShape,
+  type Task,
+} from './define.js';
 export {
   type CompoundScale,
   compoundScaling,
@@ -21,6 +31,17 @@ export {
 export { DepthwiseSeparableConv, InvertedResidual, makeDivisible, SqueezeExcite } from './inverted-residual.js';
 export { LeNet5, lenet5 } from './lenet5.js';
 export { MobileNetV2, type MobileNetV2Options, mobilenet_v2 } from './mobilenet-v2.js';
+export { type Preprocessing, preprocessing } from './preprocessing.js';
+export {
+  type RemapRule,
+  type RemapTable,
+  remap,
+  remapFor,
+  remapName,
+  reshaped,
+  type Stored,
+  squeezed,
+} from './remap.js';
 export { BasicBlock, Bottleneck, ResNet, type ResNetOptions, resnet18, resnet50 } from './resnet.js';
 export { VGG, type VGGOptions, vgg16 } from './vgg.js';
 
@@ -34,13 +55,21 @@ export const registry: readonly ModelBuilder[] = [
   efficientnet_b0,
 ];
 
-/** The builder called `name`. @throws {ConfigError} with the nearest name there is. */
+/** The builder called `name`, by any of its names. @throws {ConfigError} with the nearest name there is. */
 export function findModel(name: string): ModelBuilder {
-  const found = registry.find((model) => model.modelName === name);
+  const found = registry.find((model) => model.modelName === name || model.aliases?.includes(name));
   if (found !== undefined) return found;
-  const names = registry.map((model) => model.modelName);
-  const near = suggest(name, names);
-  throw new ConfigError(
-    `There is no model '${name}'. ${near === null ? `The models are ${names.join(', ')}.` : `Did you mean ${near}?`}`,
+  const near = suggest(
+    name,
+    registry.flatMap((model) => [model.modelName, ...(model.aliases ?? [])]),
   );
+  const names = registry.map((model) => model.modelName).join(', ');
+  throw new ConfigError(
+    `There is no model '${name}'. ${near === null ? `The models are ${names}.` : `Did you mean ${near}?`}`,
+  );
+}
+
+/** A model by its name: `create('resnet50', { numClasses: 10, inChannels: 3 })`. @throws {ConfigError} as `findModel` does. */
+export function create<O extends ModelOptions>(name: string, options?: O): Module {
+  return findModel(name)(options);
 }

@@ -40,6 +40,8 @@ export const lenet5 = defineModel('lenet5', (options) => new LeNet5(options), {
   input: [1, 28, 28],
   numClasses: 10,
   output: 'logits',
+  heads: ['fc3'],
+  year: 1998,
   summary: 'the first convolutional network in wide use; about 99 % on MNIST with 5 % of the parameters of classic',
   source: 'LeCun et al. 1998, Proceedings of the IEEE 86 (11)',
 });

@@ -98,6 +98,8 @@ export const mobilenet_v2 = defineModel(
     input: [3, 224, 224],
     numClasses: 1000,
     output: 'logits',
+    heads: ['classifier'],
+    year: 2018,
     summary: 'inverted residuals: wide, cheap depthwise layers between narrow ones; the network of phones',
     source: 'Sandler et al. 2018, arXiv:1801.04381',
     published: { top1: 72.154, top5: 90.822, weights: 'torchvision MobileNet_V2_Weights.IMAGENET1K_V2' },

@@ -71,6 +71,8 @@ export const vgg16 = defineModel('vgg16', (o: VGGOptions & Required<ModelOptions
   input: [3, 224, 224],
   numClasses: 1000,
   output: 'logits',
+  heads: ['classifier.6'],
+  year: 2014,
   summary: 'thirteen 3×3 convolutions and three linear layers that hold nine tenths of the weights',
   source: 'Simonyan and Zisserman 2014, arXiv:1409.1556',
   published: { top1: 71.592, top5: 90.382, weights: 'torchvision VGG16_Weights.IMAGENET1K_V1' },
