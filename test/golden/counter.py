@@ -7,6 +7,8 @@ Word i of a stream is mix(i ^ name), where `name` is the 32-bit FNV-1a hash of t
 applied twice, with 0x9e3779b9 added in between. As a number: (word >> 8) / 2^23 - 1, in [-1, 1), which float32 holds exactly.
 """
 
+import re
+
 import numpy as np
 
 
@@ -41,7 +43,7 @@ def filled(name, shape, scale=1.0, offset=0.0):
     return (offset + scale * numbers(name, int(np.prod(shape)))).astype(np.float32).reshape(shape)
 
 
-def initial(path, shape):
+def initial(path, shape, state=None):
     """The value of a model's parameter or buffer in a golden test: of a scale that keeps signals alive through many layers."""
     if path.endswith("num_batches_tracked"):
         return np.zeros(shape, dtype=np.int64)
@@ -54,10 +56,11 @@ def initial(path, shape):
     return filled(path, shape, scale=0.1)  # biases, running means
 
 
-def initial_for_training(path, shape):
-    """Like `initial`, but batch norms (4 standard deviations from 0, a quarter of the channels of those called bn1 below it) keep to one side of
-    ReLU's kink: of millions of activations near 0 float32 decides some differently from float64, and each changes gradients by percents.
+def initial_for_training(path, shape, state, below=r"bn1\.bias$"):
+    """Like `initial`, but batch norms (4 standard deviations from 0, a quarter of the channels of those that match `below` under it) keep to one
+    side of ReLU's kink: of millions of activations near 0 float32 decides some differently from float64, and each changes gradients by percents.
     Neighbouring weights have opposite signs, so that what all inputs have in common cancels, and with it no digits of the variances.
+    `state` has all paths: a bias beside a running mean is a batch norm's.
     """
     if len(shape) >= 2:
         weight = initial(path, shape).reshape(-1)
@@ -65,9 +68,9 @@ def initial_for_training(path, shape):
         return ((weight - weight[partner]) * np.float32(0.5)).reshape(shape)
     if path.endswith(".weight"):
         return filled(path, shape, scale=0.1, offset=0.5)
-    if path.endswith(".bias") and not path.startswith(("fc.", "classifier.")) and ".se." not in path:
+    if path.endswith(".bias") and path.removesuffix("bias") + "running_mean" in state:
         bias = filled(path, shape, scale=0.2, offset=2)
-        return np.where((np.arange(shape[0]) % 4 == 3) & path.endswith("bn1.bias"), -bias, bias)
+        return np.where((np.arange(shape[0]) % 4 == 3) & (re.search(below, path) is not None), -bias, bias)
     return initial(path, shape)
 
 
@@ -75,4 +78,4 @@ def digest(values):
     """A tensor in two numbers: its norm, and its sum weighted by an outer product of `numbers`, which sees every swap and transposition."""
     rows = values.reshape(values.shape[0], -1).astype(np.float64)
     left, right = numbers("rows", rows.shape[0]), numbers("columns", rows.shape[1])
-    return [float(f"{v:.8g}") for v in (np.sqrt((rows**2).sum()), left @ rows @ right)]
+    return [np.sqrt((rows**2).sum()), left @ rows @ right]

@@ -5,7 +5,8 @@
 
 import { numel, type Shape } from '../../src/util/shape.js';
 
-function fnv1a(text: string): number {
+/** The 32-bit FNV-1a hash of `text` in UTF-8. */
+export function fnv1a(text: string): number {
   let h = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(text)) h = Math.imul(h ^ byte, 0x01000193);
   return h >>> 0;
@@ -47,20 +48,26 @@ export function initial(path: string, shape: Shape): Float32Array | Int32Array {
 }
 
 /**
- * Like `initial`, but batch norms (4 standard deviations from 0, a quarter of the channels of those called bn1 below it) keep to one side of
- * ReLU's kink: of millions of activations near 0 float32 decides some differently from float64, and each changes gradients by percents.
+ * Like `initial`, but batch norms (4 standard deviations from 0, a quarter of the channels of those that match `below` under it) keep to one
+ * side of ReLU's kink: of millions of activations near 0 float32 decides some differently from float64, and each changes gradients by percents.
  * Neighbouring weights have opposite signs, so that what all inputs have in common cancels, and with it no digits of the variances.
+ * `state` has all paths: a bias beside a running mean is a batch norm's.
  */
-export function initialForTraining(path: string, shape: Shape): Float32Array | Int32Array {
+export function initialForTraining(
+  path: string,
+  shape: Shape,
+  state: Readonly<Record<string, unknown>>,
+  below: RegExp,
+): Float32Array | Int32Array {
   if (shape.length >= 2) {
     const weight = initial(path, shape);
     const last = weight.length - 1;
     return Float32Array.from(weight, (w, i) => Math.fround(w - weight[Math.min(i ^ 1, last)]) / 2);
   }
   if (path.endsWith('.weight')) return filled(path, shape, { scale: 0.1, offset: 0.5 });
-  if (path.endsWith('.bias') && !/^(fc|classifier)\.|\.se\./.test(path)) {
+  if (path.endsWith('.bias') && path.replace(/bias$/, 'running_mean') in state) {
     const bias = filled(path, shape, { scale: 0.2, offset: 2 });
-    return path.endsWith('bn1.bias') ? bias.map((b, i) => (i % 4 === 3 ? -b : b)) : bias;
+    return below.test(path) ? bias.map((b, i) => (i % 4 === 3 ? -b : b)) : bias;
   }
   return initial(path, shape);
 }

@@ -1,0 +1,5 @@
+/** The efficientnet family against PyTorch: see ../zoo.ts. */
+
+import { goldenModels } from '../zoo.js';
+
+goldenModels('efficientnet_b0');

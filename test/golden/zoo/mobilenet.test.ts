@@ -1,0 +1,5 @@
+/** The mobilenet family against PyTorch: see ../zoo.ts. */
+
+import { goldenModels } from '../zoo.js';
+
+goldenModels('mobilenet_v2');
