@@ -8,6 +8,7 @@ import { ConfigError, FormatError } from '../util/errors.js';
 import { numel } from '../util/shape.js';
 import type { HostTensor } from './host-tensor.js';
 import { encodeSafetensors, parseSafetensors, serializeSafetensors } from './safetensors.js';
+import { parseSafetensorsIndex } from './safetensors-index.js';
 
 const golden = (name: string) => readFileSync(new URL(`../../test/golden/data/safetensors/${name}`, import.meta.url));
 
@@ -69,6 +70,14 @@ describe('writing', () => {
     const { tensors, metadata } = parseSafetensors(bytes);
     const shuffled = [...tensors].reverse();
     expect(Buffer.from(serializeSafetensors(shuffled, metadata)).equals(bytes)).toBe(true);
+  });
+
+  it('writes int64 where it is asked to, as the reference implementation does', () => {
+    const bytes = golden('batch-norm.safetensors');
+    const { tensors, metadata } = parseSafetensors(bytes);
+    expect(tensors.get('bn1.num_batches_tracked')).toMatchObject({ dtype: 'int32', data: Int32Array.of(2 ** 30 + 5) });
+    const written = serializeSafetensors(tensors, metadata, { int64: (name) => name.endsWith('num_batches_tracked') });
+    expect(Buffer.from(written).equals(bytes)).toBe(true);
   });
 
   it('gives back every tensor and all metadata', () => {
@@ -226,6 +235,43 @@ describe('a damaged or hostile file is refused with the reason and the offset', 
     expect(parseSafetensors(rawFile(entries, new Uint8Array(4 * count))).tensors.size).toBe(count);
     const deep = textFile(`{"x":${'['.repeat(1_000_000)}`);
     expect(refusal(deep).message).toContain("expected '{', found '['");
+  });
+});
+
+describe('an index of several files', () => {
+  const index = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
+
+  it('says which file of the folder holds which tensor', () => {
+    const map = { 'a.weight': 'model-00001-of-00002.safetensors', b: 'parts/2.safetensors' };
+    const { files, metadata } = parseSafetensorsIndex(index({ metadata: { total_size: 12 }, weight_map: map }));
+    expect([...files]).toEqual(Object.entries(map));
+    expect(metadata).toEqual({ total_size: 12 });
+  });
+
+  it.each([
+    '/etc/passwd',
+    '../x.safetensors',
+    'a/../../x',
+    'a//b',
+    './x',
+    '',
+    'C:x',
+    'a\\b',
+    '\\\\host\\share',
+    'a\u0000.safetensors',
+  ])('refuses %j, which leads out of the folder', (file) => {
+    expect(() => parseSafetensorsIndex(index({ weight_map: { a: file } }))).toThrow(
+      new FormatError(
+        `safetensors index: weight_map names the file ${JSON.stringify(file)}, which is not inside its own folder`,
+      ),
+    );
+  });
+
+  it('refuses other JSON', () => {
+    expect(() => parseSafetensorsIndex(index({ weight_map: { a: 5 } }))).toThrow('weight_map must name a file for "a"');
+    expect(() => parseSafetensorsIndex(index({ weights: {} }))).toThrow('weights is not a known field');
+    expect(() => parseSafetensorsIndex(index([]))).toThrow('must be an object, is []');
+    expect(() => parseSafetensorsIndex(Uint8Array.of(0x7b, 0xff))).toThrow('not valid UTF-8');
   });
 });
 

@@ -7,13 +7,13 @@
 import type { DType, TypedArray } from '../util/dtype.js';
 import { ConfigError, FormatError } from '../util/errors.js';
 import { formatShape, numel } from '../util/shape.js';
-import { bfloat16ToFloat32, float8ToFloat32, halfToFloat32 } from './float-formats.js';
+import { type ElementTypeName, elementTypes } from './element-types.js';
 import type { HostTensor } from './host-tensor.js';
 import { type HeaderEntry, readHeaderJson } from './safetensors-header.js';
 
 /** What a file holds under one name, and where: `start` and `end` are bytes from the beginning of the file. */
 export interface SafetensorsEntry {
-  readonly dtype: string;
+  readonly dtype: ElementTypeName;
   readonly shape: readonly number[];
   readonly start: number;
   readonly end: number;
@@ -80,11 +80,17 @@ export function parseSafetensorsHeader(bytes: Uint8Array, fileBytes: number): Sa
 
 /** One tensor's bytes → its value. @throws {FormatError} for a dtype without a conversion, an integer beyond int32, a bool beyond 0 and 1. */
 export function decodeEntry(name: string, entry: SafetensorsEntry, bytes: Uint8Array): HostTensor {
-  const { dtype, data } = formats[entry.dtype].decode(bytes, (i, what) => {
-    const at = entry.start + i * formats[entry.dtype].bytes;
+  const type = elementTypes[entry.dtype];
+  const { dtype, data } = type.decode(bytes, (i, what) => {
+    const at = entry.start + i * type.bytes;
     return new FormatError(`safetensors: '${name}' (${entry.dtype}) element ${i} is ${what}`, at);
   });
   return { dtype, shape: entry.shape, data };
+}
+
+export interface EncodeOptions {
+  /** Which int32 tensors are written as I64, the type PyTorch counts batches in. Those alone are copied. */
+  readonly int64?: (name: string) => boolean;
 }
 
 /**
@@ -94,23 +100,29 @@ export function decodeEntry(name: string, entry: SafetensorsEntry, bytes: Uint8A
 export function encodeSafetensors(
   tensors: Iterable<readonly [string, HostTensor]>,
   metadata: Readonly<Record<string, string>> = {},
+  { int64 = () => false }: EncodeOptions = {},
 ): Uint8Array[] {
-  const sorted = [...tensors].sort(([a, x], [b, y]) => width(y) - width(x) || compareUtf8(a, b));
+  const typed = Array.from(tensors, ([name, tensor]) => {
+    const type: ElementTypeName = tensor.dtype === 'int32' && int64(name) ? 'I64' : writtenAs[tensor.dtype];
+    return { name, tensor, type };
+  });
+  typed.sort((a, b) => order.indexOf(a.type) - order.indexOf(b.type) || compareUtf8(a.name, b.name));
   const header: string[] = [];
   const utf8 = new TextEncoder();
   for (const [key, value] of Object.entries(metadata)) checkText(key, value);
   if (Object.keys(metadata).length > 0) header.push(`"__metadata__":${JSON.stringify(metadata)}`);
   let offset = 0;
-  let previous: string | null = null;
-  const pieces = sorted.map(([name, tensor]) => {
-    checkWritable(name, tensor, previous);
-    previous = name;
-    const { data, shape, dtype } = tensor;
-    const offsets = [offset, (offset += data.byteLength)];
+  const seen = new Set<string>();
+  const pieces = typed.map(({ name, tensor, type }) => {
+    checkWritable(name, tensor, seen);
+    seen.add(name);
+    const { data, shape } = tensor;
+    const bytes = type === 'I64' ? widened(data) : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const offsets = [offset, (offset += bytes.length)];
     header.push(
-      `${JSON.stringify(name)}:{"dtype":"${written[dtype]}","shape":[${shape.join(',')}],"data_offsets":[${offsets.join(',')}]}`,
+      `${JSON.stringify(name)}:{"dtype":"${type}","shape":[${shape.join(',')}],"data_offsets":[${offsets.join(',')}]}`,
     );
-    return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    return bytes;
   });
   const json = utf8.encode(`{${header.join(',')}}`);
   const length = Math.ceil(json.length / 8) * 8; // tensors start aligned; the reference implementation pads with spaces too
@@ -124,8 +136,9 @@ export function encodeSafetensors(
 export function serializeSafetensors(
   tensors: Iterable<readonly [string, HostTensor]>,
   metadata: Readonly<Record<string, string>> = {},
+  options: EncodeOptions = {},
 ): Uint8Array {
-  const pieces = encodeSafetensors(tensors, metadata);
+  const pieces = encodeSafetensors(tensors, metadata, options);
   const out = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
   let at = 0;
   for (const piece of pieces) {
@@ -135,70 +148,27 @@ export function serializeSafetensors(
   return out;
 }
 
-type Refusal = (element: number, what: string) => FormatError;
+const writtenAs = { float32: 'F32', int32: 'I32', uint8: 'U8', bool: 'BOOL' } as const satisfies Record<DType, string>;
 
-interface Format {
-  readonly bytes: number;
-  decode(bytes: Uint8Array, refuse: Refusal): { dtype: DType; data: TypedArray };
+/** The reference implementation's order, from its list of types backwards: widest first, U8 before BOOL. */
+const order: readonly ElementTypeName[] = ['I64', 'F32', 'I32', 'U8', 'BOOL'];
+
+function widened(values: TypedArray): Uint8Array {
+  return new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
 }
 
-const float32 = (data: Float32Array) => ({ dtype: 'float32', data }) as const;
-const int32 = (data: Int32Array) => ({ dtype: 'int32', data }) as const;
-
-/** Typed arrays are little-endian on every machine that runs JavaScript engines of today, as the format is. */
-const formats: Record<string, Format> = {
-  F64: { bytes: 8, decode: (b) => float32(new Float32Array(new Float64Array(aligned(b)))) },
-  F32: { bytes: 4, decode: (b) => float32(new Float32Array(aligned(b))) },
-  F16: { bytes: 2, decode: (b) => float32(halfToFloat32(b)) },
-  BF16: { bytes: 2, decode: (b) => float32(bfloat16ToFloat32(b)) },
-  F8_E4M3: { bytes: 1, decode: (b) => float32(float8ToFloat32(b, 'E4M3')) },
-  F8_E5M2: { bytes: 1, decode: (b) => float32(float8ToFloat32(b, 'E5M2')) },
-  I64: { bytes: 8, decode: (b, refuse) => int32(narrow(new BigInt64Array(aligned(b)), refuse)) },
-  U64: { bytes: 8, decode: (b, refuse) => int32(narrow(new BigUint64Array(aligned(b)), refuse)) },
-  I32: { bytes: 4, decode: (b) => int32(new Int32Array(aligned(b))) },
-  U32: { bytes: 4, decode: (b, refuse) => int32(narrow(new Uint32Array(aligned(b)), refuse)) },
-  I16: { bytes: 2, decode: (b) => int32(new Int32Array(new Int16Array(aligned(b)))) },
-  U16: { bytes: 2, decode: (b) => int32(new Int32Array(new Uint16Array(aligned(b)))) },
-  I8: { bytes: 1, decode: (b) => int32(new Int32Array(new Int8Array(aligned(b)))) },
-  U8: { bytes: 1, decode: (b) => ({ dtype: 'uint8', data: copyOf(b) }) },
-  BOOL: { bytes: 1, decode: (b, refuse) => ({ dtype: 'bool', data: truthValues(b, refuse) }) },
-};
-
-const written: Record<DType, string> = { float32: 'F32', int32: 'I32', uint8: 'U8', bool: 'BOOL' };
-
-/** Not `slice()`: a Node Buffer is a Uint8Array whose slice shares memory. */
-function copyOf(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(bytes);
-}
-
-function aligned(bytes: Uint8Array): ArrayBuffer {
-  return copyOf(bytes).buffer as ArrayBuffer;
-}
-
-function narrow(values: BigInt64Array | BigUint64Array | Uint32Array, refuse: Refusal): Int32Array {
-  const out = new Int32Array(values.length);
-  for (let i = 0; i < values.length; i++) {
-    const value = Number(values[i]);
-    if (value > 0x7fffffff || value < -0x80000000) throw refuse(i, `${values[i]}, which int32 cannot hold`);
-    out[i] = value;
-  }
-  return out;
-}
-
-function truthValues(bytes: Uint8Array, refuse: Refusal): Uint8Array {
-  for (let i = 0; i < bytes.length; i++) if (bytes[i] > 1) throw refuse(i, `${bytes[i]}, a bool is 0 or 1`);
-  return copyOf(bytes);
+function isElementType(name: string): name is ElementTypeName {
+  return Object.hasOwn(elementTypes, name);
 }
 
 /** Checks one entry by itself: known dtype, and as many bytes as its shape asks. */
 function placeEntry(name: string, { dtype, shape, offsets, at }: HeaderEntry, headerBytes: number): SafetensorsEntry {
-  const format = Object.hasOwn(formats, dtype) ? formats[dtype] : null;
-  if (format === null) {
-    const known = Object.keys(formats).join(', ');
+  if (!isElementType(dtype)) {
+    const known = Object.keys(elementTypes).join(', ');
     throw new FormatError(`safetensors: '${name}' has dtype '${dtype}'; fovea reads ${known}`, at);
   }
   const [from, to] = offsets;
-  const needed = shape.includes(0) ? 0 : numel(shape) * format.bytes;
+  const needed = shape.includes(0) ? 0 : numel(shape) * elementTypes[dtype].bytes;
   if (needed > Number.MAX_SAFE_INTEGER || to - from !== needed) {
     const wants = `shape ${formatShape(shape)} of ${dtype} takes ${needed} bytes`;
     throw new FormatError(`safetensors: '${name}': ${wants}, its data_offsets [${from}, ${to}] hold ${to - from}`, at);
@@ -233,9 +203,9 @@ function checkTiling(
   }
 }
 
-function checkWritable(name: string, { shape, data }: HostTensor, previous: string | null): void {
+function checkWritable(name: string, { shape, data }: HostTensor, seen: ReadonlySet<string>): void {
   if (name === '__metadata__') throw new ConfigError("safetensors: a tensor cannot be named '__metadata__'");
-  if (name === previous) throw new ConfigError(`safetensors: two tensors are named '${name}'`);
+  if (seen.has(name)) throw new ConfigError(`safetensors: two tensors are named '${name}'`);
   checkText(name);
   if (numel(shape) !== data.length) {
     throw new ConfigError(
@@ -249,11 +219,6 @@ function checkText(...texts: string[]): void {
   for (const text of texts) {
     if (/\p{Surrogate}/u.test(text)) throw new ConfigError(`safetensors: ${JSON.stringify(text)} is not valid Unicode`);
   }
-}
-
-function width({ dtype }: HostTensor): number {
-  // The reference implementation orders by its list of dtypes, where U8 stands after BOOL.
-  return dtype === 'float32' ? 4 : dtype === 'int32' ? 3 : dtype === 'uint8' ? 2 : 1;
 }
 
 /** By code point, which is also the order of the UTF-8 bytes. */

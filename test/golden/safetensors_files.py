@@ -4,6 +4,7 @@
 
 every-dtype.safetensors   one tensor per dtype, special values included; expected.json has their values as float32 bits / integers
 plain.safetensors         the four dtypes fovea writes: fovea must produce these bytes exactly
+batch-norm.safetensors    a layer's state with its int64 count of batches: these bytes exactly, too
 expected.json             the above, and every F16 / BF16 / F8 value by its bits: a digest of the float32 bytes, NaNs made canonical
 """
 
@@ -73,6 +74,11 @@ plain = {
     "nothing": torch.zeros(0, 4),
 }
 save_file(plain, out / "plain.safetensors", {"format": "pt"})
+
+norm = torch.nn.BatchNorm2d(3).state_dict()
+norm["num_batches_tracked"] += 2**30 + 5
+norm["steps"] = torch.tensor([-3, 4], dtype=torch.int32)
+save_file({f"bn1.{name}": t for name, t in norm.items()}, out / "batch-norm.safetensors", {"format": "pt"})
 
 
 def digest(torch_dtype, numpy_dtype, count):
