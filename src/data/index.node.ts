@@ -1,4 +1,5 @@
 /** Data sets on disk, for Node, and their format. */
 
+export { cifar, isCifar } from './cifar.node.js';
 export { type IdxArray, parseIdx, readIdx } from './idx.js';
 export { fashionClasses, type MnistOptions, mnist } from './mnist.node.js';

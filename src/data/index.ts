@@ -3,6 +3,8 @@
 export { ArrayDataset, type Batch, type Dataset, Subset, split, take } from './dataset.js';
 export { DataLoader, type DataLoaderOptions, type LoadedBatch, type LoaderPosition } from './loader.js';
 export { batchTensors, normalizeTensor } from './on-device.js';
+export { preprocess } from './preprocess.js';
+export { centerCrop, type Planes, type ResizeFilter, resize, resizeShorterSide } from './resize.js';
 export { permutation } from './shuffle.js';
 export {
   compose,

@@ -13,8 +13,12 @@ import numpy as np
 
 
 def fnv1a(text):
+    return fnv1a_bytes(text.encode())
+
+
+def fnv1a_bytes(data):
     h = 0x811C9DC5
-    for byte in text.encode():
+    for byte in data:
         h = ((h ^ byte) * 0x01000193) & 0xFFFFFFFF
     return h
 

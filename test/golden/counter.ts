@@ -5,10 +5,11 @@
 
 import { numel, type Shape } from '../../src/util/shape.js';
 
-/** The 32-bit FNV-1a hash of `text` in UTF-8. */
-export function fnv1a(text: string): number {
+/** The 32-bit FNV-1a hash of bytes, or of `text` in UTF-8. */
+export function fnv1a(text: string | Uint8Array): number {
   let h = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(text)) h = Math.imul(h ^ byte, 0x01000193);
+  for (const byte of typeof text === 'string' ? new TextEncoder().encode(text) : text)
+    h = Math.imul(h ^ byte, 0x01000193);
   return h >>> 0;
 }
 
