@@ -28,6 +28,8 @@ export interface ModelFacts {
   readonly input: Shape;
   /** Left out: 'picture'. */
   readonly inputKind?: InputKind;
+  /** Of text: how many different tokens the default model knows. */
+  readonly vocabulary?: number;
   /** Left out: 'classification'. */
   readonly task?: Task;
   /** Outputs of the last layer unless the caller says otherwise. */
@@ -47,16 +49,23 @@ export interface ModelFacts {
   readonly preprocessing?: Preprocessing;
   /** Paths of the layers whose size is `numClasses`: replaced for other classes. Several where auxiliary heads train along. */
   readonly heads: readonly string[];
+  /**
+   * Names of weights that only training uses, auxiliary heads': a file may hold them where the model was built without, and a model may have
+   * them where the file does not.
+   */
+  readonly trainingOnly?: RegExp;
   /** How files with other names for the same weights are read. */
   readonly remaps?: readonly RemapTable[];
 }
 
 export interface PublishedScore {
-  /** Percent of ImageNet-1k's validation pictures, one centre crop, whose class comes first, and among the first five. */
+  /** Percent of the validation items, one centre crop of each, whose class comes first, and among the first five. */
   readonly top1: number;
   readonly top5: number;
   /** The weights that score this. */
   readonly weights: string;
+  /** What they were trained on and measured with. Left out: 'ImageNet-1k'. */
+  readonly data?: string;
 }
 
 /** Builds the model with fresh weights; carries its name and facts. */
@@ -70,8 +79,8 @@ export function defineModel<M extends Module, O extends ModelOptions = ModelOpti
   build: (options: O & Required<ModelOptions>) => M,
   facts: ModelFacts,
 ): ModelBuilder<M, O> {
-  const { numClasses, input } = facts;
-  const builder = (options?: O) => build({ numClasses, inChannels: input[0], ...given(options) });
+  const { numClasses, input, vocabulary } = facts;
+  const builder = (options?: O) => build({ numClasses, inChannels: vocabulary ?? input[0], ...given(options) });
   return Object.assign(builder, { modelName, ...facts });
 }
 

@@ -15,6 +15,8 @@ export interface Preprocessing {
 const statistics = {
   /** Of ImageNet's training pictures: torchvision's and most of timm's weights. */
   imagenet: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
+  /** Of Kinetics-400's training clips: torchvision's video weights. */
+  kinetics: { mean: [0.43216, 0.394666, 0.37645], std: [0.22803, 0.22145, 0.216989] },
   /** 0 … 255 → −1 … 1: weights from TensorFlow ("inception" in timm). */
   symmetric: { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
   /** 0 … 255 → 0 … 1. */

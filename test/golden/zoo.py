@@ -16,6 +16,8 @@ A row is a dict:
     classes     (1000)
     options     for fovea's builder, beside { numClasses, dropout: 0, stochasticDepth: 0 } ({})
     everywhere  tested on WebAssembly too, not just on the widest device: one or two rows of a family (False)
+    small       {"model", "also", "options"} of a smaller network of the same code, which the results come from where the whole one would take
+                long; names, parameters and multiply-adds are the whole one's ({})
     loss        (outputs, step) -> loss, where it is not cross entropy of the outputs with labels; zoo/<family>.test.ts has the same
     scores      (outputs) -> {name: tensor}, where the outputs in evaluation are not one tensor
 """
@@ -118,6 +120,7 @@ def golden(
     options=None,
     everywhere=False,
     tokens=None,
+    small=None,
     loss=None,
     scores=None,
 ):
@@ -132,6 +135,9 @@ def golden(
         case["macs"] = multiply_adds(build().eval(), inputs("", 1, native, tokens).to(torch.int64 if tokens else torch.float32))
     case["entries"] = len(model.state_dict())
     case["names"] = fnv1a(names_of(model))
+    if small is not None:
+        model, also = small["model"]().double().eval(), small.get("also")
+        case["small"] = small["options"]
 
     fill(model, initial)
     x = inputs("inputs of the test", batch, shape, tokens)
