@@ -11,6 +11,7 @@ import { matmul } from '../ops/matmul.js';
 import { expand, permute, reshape } from '../ops/movement.js';
 import { buffer } from '../ops/source.js';
 import { ConfigError, ShapeError } from '../util/errors.js';
+import { type Resampling, resamplingMatrix } from '../util/resampling.js';
 import { formatShape, numel } from '../util/shape.js';
 import { asTensor, Tensor, type TensorLike } from './tensor.js';
 
@@ -25,11 +26,13 @@ export interface InterpolateOptions {
   mode?: InterpolateMode;
   /** Whether the corner pixels' centres (true) or outer edges (false, the default) of both grids lie on each other. */
   alignCorners?: boolean;
+  /** Whether bilinear and bicubic filters widen when the picture shrinks, as Pillow's do, so that every pixel counts. */
+  antialias?: boolean;
 }
 
 /** x [N, C, spatial…] sampled at another size. */
 export function interpolate(x: TensorLike, options: InterpolateOptions): Tensor {
-  const { mode = 'nearest', alignCorners = false } = options;
+  const { mode = 'nearest', alignCorners = false, antialias = false } = options;
   const n = cast(asTensor(x).node, 'float32');
   const spatial = n.shape.slice(2);
   if (spatial.length < 1 || spatial.length > 3) {
@@ -43,6 +46,9 @@ export function interpolate(x: TensorLike, options: InterpolateOptions): Tensor 
       `interpolate: mode '${mode}' takes ${rank} spatial axes; x has shape ${formatShape(n.shape)}`,
     );
   }
+  if (antialias && (alignCorners || (mode !== 'bilinear' && mode !== 'bicubic'))) {
+    throw new ConfigError("interpolate: antialias goes with mode 'bilinear' or 'bicubic', without alignCorners");
+  }
   const sizes = targetSizes(spatial, options);
   const scales = options.size === undefined ? perAxis('scaleFactor', options.scaleFactor!, spatial.length) : null;
   const y = sizes.reduce((image, size, i) => {
@@ -51,12 +57,8 @@ export function interpolate(x: TensorLike, options: InterpolateOptions): Tensor 
     const step = scales === null ? from / size : 1 / scales[i];
     if (from === size && step === 1) return image;
     if (mode === 'nearest') return nearest(image, axis, size, step);
-    return alongAxis(
-      image,
-      axis,
-      weights(mode === 'bicubic' ? 'cubic' : 'linear', from, size, step, alignCorners),
-      size,
-    );
+    const kind = mode === 'bicubic' ? 'cubic' : 'linear';
+    return alongAxis(image, axis, weights({ kind, from, to: size, step, alignCorners, antialias }), size);
   }, n);
   return new Tensor(y);
 }
@@ -132,36 +134,13 @@ function alongAxis(x: Node, axis: number, matrix: Storage, size: number): Node {
 const remembered = new Map<string, Storage>();
 
 /** Row o holds the weights of the input positions that make output o. */
-function weights(kind: 'linear' | 'cubic', from: number, size: number, step: number, alignCorners: boolean): Storage {
-  const key = `${kind} ${from} ${size} ${step} ${alignCorners}`;
+function weights(resampling: Resampling & { readonly step: number }): Storage {
+  const key = JSON.stringify(resampling);
   const known = remembered.get(key);
   if (known !== undefined) return known;
-  const matrix = new Float32Array(size * from);
-  const stride = alignCorners ? (size > 1 ? (from - 1) / (size - 1) : 0) : step;
-  for (let o = 0; o < size; o++) {
-    const centre = alignCorners ? o * stride : (o + 0.5) * stride - 0.5;
-    const x = kind === 'linear' ? Math.max(centre, 0) : centre;
-    const first = Math.floor(x);
-    const taps = kind === 'linear' ? linearTaps(x - first) : cubicTaps(x - first);
-    taps.forEach((weight, i) => {
-      const at = first + i - (kind === 'linear' ? 0 : 1);
-      matrix[o * from + Math.min(Math.max(at, 0), from - 1)] += weight;
-    });
-  }
-  const storage = new Storage([size, from], 'float32', matrix);
+  const shape = [resampling.to, resampling.from];
+  const storage = new Storage(shape, 'float32', Float32Array.from(resamplingMatrix(resampling)));
   if (remembered.size >= 64) remembered.delete(remembered.keys().next().value!);
   remembered.set(key, storage);
   return storage;
-}
-
-function linearTaps(t: number): number[] {
-  return [1 - t, t];
-}
-
-/** Keys 1981 with a = −0.75, as PyTorch and OpenCV. */
-function cubicTaps(t: number): number[] {
-  const a = -0.75;
-  const near = (d: number) => ((a + 2) * d - (a + 3)) * d * d + 1;
-  const far = (d: number) => ((a * d - 5 * a) * d + 8 * a) * d - 4 * a;
-  return [far(t + 1), near(t), near(1 - t), far(2 - t)];
 }

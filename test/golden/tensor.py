@@ -227,5 +227,9 @@ shown(torch.arange(120, dtype=torch.uint8))
 for p in prints:
     p["text"] = p["text"].replace(", dtype=torch.int32", "").replace(",\n       dtype=torch.int32", "").replace("torch.", "")
 
+# Added later, after all others: these draw from the generator too.
+for mode in ["bilinear", "bicubic"]:
+    case(f"{mode}Antialias", lambda x, m=mode: F.interpolate(x, size=(9, 4), mode=m, antialias=True), randn(1, 2, 5, 11))
+
 (HERE / "tensor.json").write_text(json.dumps({"cases": cases, "prints": prints}, separators=(",", ":")) + "\n")
 print(len(cases), "cases,", len(prints), "prints")

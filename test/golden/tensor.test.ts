@@ -143,6 +143,8 @@ const calls: Record<string, (...t: Tensor[]) => Tensor> = {
   bilinearOdd: (x) => x.interpolate({ size: [5, 3], mode: 'bilinear' }),
   bicubicUp: (x) => x.interpolate({ scaleFactor: 2, mode: 'bicubic' }),
   bicubicOdd: (x) => x.interpolate({ size: [5, 3], mode: 'bicubic' }),
+  bilinearAntialias: (x) => x.interpolate({ size: [9, 4], mode: 'bilinear', antialias: true }),
+  bicubicAntialias: (x) => x.interpolate({ size: [9, 4], mode: 'bicubic', antialias: true }),
   bilinearCorners: (x) => x.interpolate({ size: [5, 6], mode: 'bilinear', alignCorners: true }),
   linearScale: (x) => x.interpolate({ scaleFactor: 1.7, mode: 'linear' }),
   trilinear: (x) => x.interpolate({ size: [3, 4, 2], mode: 'trilinear' }),
@@ -159,6 +161,8 @@ const roundedWeights = new Set([
   'linearScale',
   'trilinear',
   'bicubicUp',
+  'bilinearAntialias',
+  'bicubicAntialias',
 ]);
 
 beforeAll(() => setDevice(new ReferenceTarget()));
