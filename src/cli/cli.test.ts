@@ -134,6 +134,7 @@ describe('fovea', () => {
     [['train'], 'Which pictures? For example: fovea train mnist'],
     [['train', 'mnist', '--device', 'wsam'], 'Did you mean wasm?'],
     [['train', 'mnist', '--epochs', 'three'], 'It is a whole number from 1 up.'],
+    [['train', 'mnist', '--option', 'stem'], 'It is name=value, such as stem=cifar.'],
     [['train', '--resume'], 'Which run? Name its folder: fovea train --resume --out runs/a'],
     [['predict', 'runs/a'], "missing required argument 'picture'"],
   ])('refuses %j with exit code 2 and a way out', async (args, message) => {
@@ -155,7 +156,11 @@ describe('fovea models, summary, plan, devices', () => {
   it('say the same numbers in words and in JSON', async () => {
     const models = records((await fovea('models', '--json')).out);
     expect(models.find((m) => m.name === 'classic')).toMatchObject({ params: 1_199_882, macs: 11_992_448 });
-    expect((await fovea('models')).out).toMatch(/classic +1,199,882 +11,992,448/);
+    expect((await fovea('models')).out).toMatch(/classic +2018 +1,199,882 +11,992,448 +\[1, 28, 28\]/);
+    const few = (await fovea('models', 'resnet', '2015')).out;
+    expect(few).toMatch(/resnet18 .* 69\.76 \/ 89\.08 +torchvision ResNet18_Weights\.IMAGENET1K_V1 +residual/);
+    expect(few).not.toMatch(/vgg/);
+    expect((await fovea('models', 'mobilnet_v2')).err).toContain('Did you mean mobilenet_v2?');
 
     const summary = last((await fovea('summary', 'classic', '--json')).out);
     expect(summary).toMatchObject({ name: 'classic', params: 1_199_882, macs: 11_992_448, input: [1, 28, 28] });
@@ -229,6 +234,53 @@ describe('fovea models, summary, plan, devices', () => {
     expect([code, err]).toEqual([1, "error: FOVEA_DEVICE: there is no device 'wasn'. Did you mean wasm?\n"]);
     const asked = await startIn({ FOVEA_DEVICE: 'wasn' }, 'plan', 'lenet5', '--device', 'wasm', '--json').ended;
     expect(last(asked.out)).toMatchObject({ event: 'plan', name: 'lenet5' });
+  });
+});
+
+describe('fovea train on CIFAR', () => {
+  it('trains the CIFAR form of ResNet-18, and keeps how it was built', async () => {
+    const files = join(folder, 'cifar');
+    await mkdir(files);
+    // Two classes that differ in colour, in CIFAR-10's records: a label, then 32 × 32 of red, of green, of blue.
+    const records = (count: number) =>
+      Buffer.concat(
+        Array.from({ length: count }, (_, i) =>
+          Buffer.from(
+            Uint8Array.from({ length: 3073 }, (_, at) =>
+              at === 0 ? i % 2 : ((at * 37 + i * 11) % 97) + (at < 1025 ? 150 * (i % 2) : 40),
+            ),
+          ),
+        ),
+      );
+    await writeFile(join(files, 'data_batch_1.bin'), records(64));
+    await writeFile(join(files, 'test_batch.bin'), records(16));
+    const run = join(folder, 'runs', 'cifar');
+    const args = [
+      '--model',
+      'resnet18',
+      '--option',
+      'stem=cifar',
+      '--epochs',
+      '2',
+      '--batch-size',
+      '16',
+      '--seed',
+      '1',
+    ];
+    const trained = await fovea('train', files, ...args, '--out', run, '--json');
+    expect(trained.err).toBe('');
+    expect(last(trained.out)).toMatchObject({ event: 'done', model: 'resnet18', params: 11_173_962, testAccuracy: 1 });
+    const { config } = await RunFolder.open(run);
+    expect(config).toMatchObject({
+      model: { name: 'resnet18', options: { stem: 'cifar' } },
+      input: { shape: [3, 32, 32] },
+    });
+    expect(last((await fovea('eval', run, '--json')).out)).toMatchObject({ accuracy: 1 });
+    const wrong = await fovea('train', files, '--model', 'lenet5');
+    expect(wrong.code).toBe(2);
+    expect(wrong.err).toContain(
+      'lenet5 is made for pictures of [1, 28, 28]; these have [3, 32, 32], which it cannot take',
+    );
   });
 });
 

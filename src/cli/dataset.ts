@@ -1,8 +1,8 @@
-/** The pictures a command works on, by what the user called them: `mnist`, or a folder with the four IDX files. */
+/** The pictures a command works on, by what the user called them: `mnist`, or a folder with MNIST's four IDX files or CIFAR's binary ones. */
 
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { computeMeanStd, type Dataset, mnist, split, take } from '../data/all.node.js';
+import { cifar, computeMeanStd, type Dataset, isCifar, mnist, split, take } from '../data/all.node.js';
 import type { JsonObject } from '../io/index.js';
 import type { Normalization } from '../train/index.js';
 import { suggest } from '../util/errors.js';
@@ -34,13 +34,13 @@ export async function chooseData(text: string): Promise<string> {
   const found = await stat(text).catch(() => null);
   if (found?.isDirectory()) return resolve(text);
   const near = suggest(text, names);
-  const hint = near === null ? "Pass mnist, or a folder with MNIST's four files." : `Did you mean ${near}?`;
+  const hint = near === null ? "Pass mnist, or a folder with MNIST's four files or CIFAR's." : `Did you mean ${near}?`;
   throw new UsageError(found === null ? `There are no pictures '${text}'. ${hint}` : `${text} is a file. ${hint}`);
 }
 
 export async function openData(choice: DataChoice, seed: number): Promise<OpenedData> {
   const { source, limit, testLimit, validation } = choice;
-  const all = await mnist(source === 'mnist' ? {} : { folder: source });
+  const all = await open(source);
   const most = limit === undefined ? all.train : take(all.train, limit);
   const [train, held] =
     validation === undefined ? [most] : split(most, [1 - validation, validation], { seed, stratified: true });
@@ -50,6 +50,11 @@ export async function openData(choice: DataChoice, seed: number): Promise<Opened
     test: testLimit === undefined ? all.test : take(all.test, testLimit),
     normalize: source === 'mnist' ? { mean: [0.1307], std: [0.3081] } : await rounded(all.train),
   };
+}
+
+async function open(source: string): Promise<{ train: Dataset; test: Dataset }> {
+  if (source === 'mnist') return mnist();
+  return isCifar(await readdir(source)) ? cifar(source) : mnist({ folder: source });
 }
 
 export function toJson(choice: DataChoice): JsonObject {

@@ -4,19 +4,22 @@ import { stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { Command } from 'commander';
 import pc from 'picocolors';
+import type { Dataset } from '../data/index.js';
 import { type JsonObject, type RunConfig, RunFolder, writeFileAtomic } from '../io/all.node.js';
-import { registry } from '../models/index.js';
+import { type ModelBuilder, pictureShape } from '../models/index.js';
+import { summary } from '../nn/index.js';
 import { crossEntropy, nll } from '../nn/loss.js';
 import { Adam, AdamW, CosineAnnealingLR, type LRScheduler, SGD } from '../optim/index.js';
 import { manualSeed, type OpenedDevice, type Parameter } from '../tensor/index.js';
 import { EarlyStopping, type Evaluation, type FitResult, RunRecorder, Trainer } from '../train/all.node.js';
+import { ShapeError } from '../util/errors.js';
 import { chooseData, type DataChoice, fromJson, type OpenedData, openData, toJson } from './dataset.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
 import { bytes, duration, grouped, print, printJson } from './output.js';
 import { Progress } from './progress.js';
 import { printEvaluation } from './report.js';
 import { modelNamed } from './summary.js';
-import { decimal, exitCodes, Interrupted, oneOf, UsageError, wholeNumber } from './usage.js';
+import { decimal, exitCodes, Interrupted, modelOption, oneOf, UsageError, wholeNumber } from './usage.js';
 import { version } from './version.js';
 
 const optimizers = ['adam', 'adamw', 'sgd'] as const;
@@ -24,6 +27,8 @@ const schedules = ['constant', 'cosine'] as const;
 
 interface Flags extends DeviceFlags {
   model: string;
+  /** Of the model's builder. */
+  option: JsonObject;
   epochs: number;
   batchSize: number;
   optimizer: (typeof optimizers)[number];
@@ -66,9 +71,11 @@ export function command(): Command {
     'fovea train --resume --out runs/a            go on where it stopped',
     'fovea train --resume --out runs/a --epochs 5 train a finished run longer',
     'fovea train ./fashion --model lenet5         your own files in the format of MNIST',
+    'fovea train ./cifar-10-batches-bin --model resnet18 --option stem=cifar',
   )
-    .argument('[data]', "mnist, or a folder with MNIST's four IDX files")
-    .option('--model <name>', `which network: ${registry.map((m) => m.modelName).join(', ')}`, 'classic')
+    .argument('[data]', "mnist, or a folder with MNIST's four IDX files or CIFAR's binary ones")
+    .option('--model <name>', 'which network: a name from `fovea models`', 'classic')
+    .option('--option <name=value>', 'how the network is built, several times if need be: stem=cifar', modelOption, {})
     .option('--epochs <n>', 'how often to go through the training pictures', wholeNumber(), 1)
     .option('--batch-size <n>', 'pictures in a step', wholeNumber(), 64)
     .option('--optimizer <name>', optimizers.join(', '), oneOf(optimizers), 'adam')
@@ -115,11 +122,9 @@ async function begin(dataName: string | undefined, flags: Flags): Promise<Run> {
   const build = modelNamed(flags.model);
   const choice: DataChoice = { source: await chooseData(dataName), ...pick(flags, dataFlags) };
   const data = await openData(choice, flags.seed);
-  if (data.train.shape.join() !== build.input.join()) {
-    throw new UsageError(
-      `${flags.model} takes pictures of [${build.input.join(', ')}]; these have [${data.train.shape.join(', ')}].`,
-    );
-  }
+  const [channels] = data.train.shape;
+  const options: JsonObject = channels === build.input[0] ? flags.option : { inChannels: channels, ...flags.option };
+  checkFit(build, options, data.train);
   const path = flags.out ?? (await freeFolder(`runs/${dataName === 'mnist' ? 'mnist' : 'folder'}-${flags.model}`));
   if (await exists(join(path, 'config.json'))) {
     throw new UsageError(
@@ -129,8 +134,8 @@ async function begin(dataName: string | undefined, flags: Flags): Promise<Run> {
   const config: RunConfig = {
     format: 'fovea-run',
     version: 1,
-    model: { name: flags.model, options: {} },
-    input: { shape: [...build.input], mean: [...data.normalize.mean], std: [...data.normalize.std] },
+    model: { name: flags.model, options },
+    input: { shape: [...data.train.shape], mean: [...data.normalize.mean], std: [...data.normalize.std] },
     classes: [...data.train.classes],
     seed: flags.seed,
     training: pick(flags, trainingFlags) as JsonObject,
@@ -138,6 +143,21 @@ async function begin(dataName: string | undefined, flags: Flags): Promise<Run> {
     made: { at: new Date().toISOString(), fovea: await version(), node: process.versions.node },
   };
   return { folder: await RunFolder.create(path, config), data, choice, config };
+}
+
+/** Whether the model takes pictures of this size: asked of the model itself, which computes nothing for it. */
+function checkFit(build: ModelBuilder, options: JsonObject, { shape, classes }: Dataset): void {
+  const { modelName, input, task = 'classification' } = build;
+  pictureShape(build);
+  if (task !== 'classification') throw new UsageError(`${modelName} does ${task}; \`fovea train\` trains classifiers.`);
+  try {
+    summary(build({ ...options, numClasses: classes.length }), shape);
+  } catch (error) {
+    if (!(error instanceof ShapeError)) throw error;
+    throw new UsageError(
+      `${modelName} is made for pictures of [${input.join(', ')}]; these have [${shape.join(', ')}], which it cannot take:\n  ${error.message}`,
+    );
+  }
 }
 
 /** Opens a run with the options it was begun with. @throws {UsageError} when the command line contradicts them. */
@@ -151,6 +171,7 @@ async function reopen(dataName: string | undefined, flags: Flags, given: (flag: 
     ...trainingFlags.map((name) => [name, training[name], flags[name]] as [string, unknown, unknown]),
     ...dataFlags.map((name) => [name, choice[name], flags[name]] as [string, unknown, unknown]),
     ['model', config.model.name, flags.model],
+    ['option', JSON.stringify(config.model.options), JSON.stringify(flags.option)],
     ['seed', config.seed, flags.seed],
   ];
   for (const [name, before, after] of now) {
@@ -180,7 +201,7 @@ async function work({ folder, data, config }: Run, flags: Flags, device: OpenedD
   const json = flags.json === true;
   const build = modelNamed(flags.model);
   manualSeed(flags.seed);
-  const model = build({ numClasses: config.classes.length });
+  const model = build({ ...config.model.options, numClasses: config.classes.length });
   const optimizer = makeOptimizer(flags, model.parameters());
   const progress = new Progress({ json, live: !json && process.stdout.isTTY === true });
   const recorder = new RunRecorder(folder, {

@@ -1,6 +1,7 @@
 /** How the command line is misused, and the readers of option values that say so. */
 
 import { InvalidArgumentError } from 'commander';
+import type { JsonObject } from '../io/index.js';
 import { suggest } from '../util/errors.js';
 
 /** A wrong call of the command: exit code 2. */
@@ -49,4 +50,12 @@ export function oneOf<const Name extends string>(names: readonly Name[]): (text:
     const near = suggest(text, names);
     throw new InvalidArgumentError(near === null ? `There are ${names.join(', ')}.` : `Did you mean ${near}?`);
   };
+}
+
+/** `name=value` added to those before it; a value is a number, true, false, or else text. */
+export function modelOption(text: string, before: JsonObject): JsonObject {
+  const [, name, value] = /^([a-zA-Z]\w*)=(.+)$/.exec(text) ?? [];
+  if (name === undefined) throw new InvalidArgumentError('It is name=value, such as stem=cifar.');
+  if (value === 'true' || value === 'false') return { ...before, [name]: value === 'true' };
+  return { ...before, [name]: value.trim() !== '' && Number.isFinite(Number(value)) ? Number(value) : value };
 }
