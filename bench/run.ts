@@ -11,6 +11,7 @@
  *   --save        writes results/<date>-<device>.json and .md
  *   --peers       measures fovea beside the frameworks that are installed instead (peers/run.ts), with
  *     --with P,Q    only these peers
+ *   --zoo         measures every network of the zoo instead (zoo.ts)
  */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -22,6 +23,7 @@ import { kernelRows, measureRow } from './kernels.js';
 import { runPeers } from './peers/run.js';
 import { describeMachine, formatMachine, type Line, tableHead, tableRow, toMarkdown, verdict } from './report.js';
 import { trainingRows } from './training.js';
+import { runZoo } from './zoo.js';
 
 const folder = join(process.cwd(), 'bench');
 
@@ -36,6 +38,7 @@ const { values, positionals } = parseArgs({
     peers: { type: 'boolean', default: false },
     device: { type: 'string', default: process.env.FOVEA_DEVICE ?? 'auto' },
     with: { type: 'string' },
+    zoo: { type: 'boolean', default: false },
   },
 });
 const chosen = (what: string) => positionals.length === 0 || positionals.some((word) => what.includes(word));
@@ -60,6 +63,10 @@ const harness = await Harness.create({
   threads: values.threads === undefined ? undefined : Number(values.threads),
   rounds: Number(values.rounds),
 });
+if (values.zoo) {
+  await harness.target.dispose();
+  process.exit(runZoo({ root: process.cwd(), device: harness.device, save: values.save, seconds: 3, chosen }));
+}
 const machine = describeMachine(harness.device);
 console.log(formatMachine(machine));
 const giga = (x: number) => (x / 1e9).toFixed(1);
