@@ -4,7 +4,7 @@
  * Arguments: name, training batch, seconds to measure for. Prints one JSON object.
  */
 import { readFileSync } from 'node:fs';
-import { compile, models, noGrad, openDevice, optim, setDevice, Tensor, tensor } from 'fovea';
+import { compile, models, openDevice, optim, setDevice, Tensor, tensor } from 'fovea';
 
 const [name, batchText, secondsText] = process.argv.slice(2);
 const [batch, budget] = [Number(batchText), Number(secondsText)];
@@ -49,7 +49,7 @@ async function times(run) {
 model.eval();
 const forward = compile((x) => outputsOf(model.forward(x))[0]);
 const one = inputs(1);
-const inference = await noGrad(() => times(async () => void (await forward(one).data())));
+const inference = await times(async () => void (await (await forward(one)).data()));
 const inferencePeak = peakMegabytes();
 
 model.train();
