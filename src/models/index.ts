@@ -8,6 +8,8 @@ import { efficientnet_b0 } from './efficientnet.js';
 import { lenet5 } from './lenet5.js';
 import { mobilenet_v2 } from './mobilenet-v2.js';
 import { resnet18, resnet50 } from './resnet.js';
+import { shufflenet_v2_x0_5, shufflenet_v2_x1_0, shufflenet_v2_x1_5, shufflenet_v2_x2_0 } from './shufflenet-v2.js';
+import { squeezenet1_0, squeezenet1_1 } from './squeezenet.js';
 import { vgg16 } from './vgg.js';
 
 export { Classic, classic } from './classic.js';
@@ -43,6 +45,8 @@ export {
   squeezed,
 } from './remap.js';
 export { BasicBlock, Bottleneck, ResNet, type ResNetOptions, resnet18, resnet50 } from './resnet.js';
+export * from './shufflenet-v2.js';
+export * from './squeezenet.js';
 export { VGG, type VGGOptions, vgg16 } from './vgg.js';
 
 export const registry: readonly ModelBuilder[] = [
@@ -51,6 +55,12 @@ export const registry: readonly ModelBuilder[] = [
   vgg16,
   resnet18,
   resnet50,
+  squeezenet1_0,
+  squeezenet1_1,
+  shufflenet_v2_x0_5,
+  shufflenet_v2_x1_0,
+  shufflenet_v2_x1_5,
+  shufflenet_v2_x2_0,
   mobilenet_v2,
   efficientnet_b0,
 ];
