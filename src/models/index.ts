@@ -3,16 +3,44 @@
 import type { Module } from '../nn/index.js';
 import { ConfigError, suggest } from '../util/errors.js';
 import { classic } from './classic.js';
+import { convnexts } from './convnext.js';
 import type { ModelBuilder, ModelOptions } from './define.js';
+import { densenet121, densenet161, densenet169, densenet201 } from './densenet.js';
 import { efficientnet_b0 } from './efficientnet.js';
+import { googlenet } from './googlenet.js';
+import { inception_v3 } from './inception-v3.js';
 import { lenet5 } from './lenet5.js';
+import { lenet5_1998 } from './lenet5-1998.js';
 import { mobilenet_v2 } from './mobilenet-v2.js';
-import { resnet18, resnet50 } from './resnet.js';
+import { resnet18, resnet34, resnet50, resnet101, resnet152 } from './resnet.js';
+import {
+  resnet18d,
+  resnet20,
+  resnet26d,
+  resnet32,
+  resnet34d,
+  resnet50d,
+  resnet56,
+  resnet101d,
+  resnet152d,
+  resnext50_32x4d,
+  resnext101_32x8d,
+  resnext101_64x4d,
+  seresnet18,
+  seresnet34,
+  seresnet50,
+  seresnet101,
+  seresnet152,
+  wide_resnet50_2,
+  wide_resnet101_2,
+} from './resnet-variants.js';
 import { shufflenet_v2_x0_5, shufflenet_v2_x1_0, shufflenet_v2_x1_5, shufflenet_v2_x2_0 } from './shufflenet-v2.js';
 import { squeezenet1_0, squeezenet1_1 } from './squeezenet.js';
-import { vgg16 } from './vgg.js';
+import { vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn } from './vgg.js';
+import { visionTransformers } from './vision-transformer.js';
 
-export { Classic, classic } from './classic.js';
+export { Classic, type ClassicOptions, classic } from './classic.js';
+export * from './convnext.js';
 export {
   defineModel,
   type InputKind,
@@ -23,6 +51,7 @@ export {
   pictureShape,
   type Task,
 } from './define.js';
+export * from './densenet.js';
 export {
   type CompoundScale,
   compoundScaling,
@@ -30,8 +59,11 @@ export {
   type EfficientNetOptions,
   efficientnet_b0,
 } from './efficientnet.js';
+export * from './googlenet.js';
+export * from './inception-v3.js';
 export { DepthwiseSeparableConv, InvertedResidual, makeDivisible, SqueezeExcite } from './inverted-residual.js';
 export { LeNet5, lenet5 } from './lenet5.js';
+export { BitmapDistance, LeNet5Of1998, lenet5_1998, PartialConvolution, Subsampling } from './lenet5-1998.js';
 export { MobileNetV2, type MobileNetV2Options, mobilenet_v2 } from './mobilenet-v2.js';
 export { type Preprocessing, preprocessing } from './preprocessing.js';
 export {
@@ -44,17 +76,55 @@ export {
   type Stored,
   squeezed,
 } from './remap.js';
-export { BasicBlock, Bottleneck, ResNet, type ResNetOptions, resnet18, resnet50 } from './resnet.js';
+export * from './resnet.js';
+export * from './resnet-variants.js';
 export * from './shufflenet-v2.js';
 export * from './squeezenet.js';
-export { VGG, type VGGOptions, vgg16 } from './vgg.js';
+export { VGG, type VGGOptions, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn } from './vgg.js';
+export * from './vision-transformer.js';
 
 export const registry: readonly ModelBuilder[] = [
   classic,
+  lenet5_1998,
   lenet5,
+  vgg11,
+  vgg11_bn,
+  vgg13,
+  vgg13_bn,
   vgg16,
+  vgg16_bn,
+  vgg19,
+  vgg19_bn,
+  googlenet,
+  inception_v3,
   resnet18,
+  resnet34,
   resnet50,
+  resnet101,
+  resnet152,
+  resnet20,
+  resnet32,
+  resnet56,
+  wide_resnet50_2,
+  wide_resnet101_2,
+  resnext50_32x4d,
+  resnext101_32x8d,
+  resnext101_64x4d,
+  seresnet18,
+  seresnet34,
+  seresnet50,
+  seresnet101,
+  seresnet152,
+  resnet18d,
+  resnet26d,
+  resnet34d,
+  resnet50d,
+  resnet101d,
+  resnet152d,
+  densenet121,
+  densenet161,
+  densenet169,
+  densenet201,
   squeezenet1_0,
   squeezenet1_1,
   shufflenet_v2_x0_5,
@@ -63,6 +133,8 @@ export const registry: readonly ModelBuilder[] = [
   shufflenet_v2_x2_0,
   mobilenet_v2,
   efficientnet_b0,
+  ...convnexts,
+  ...visionTransformers,
 ];
 
 /** The builder called `name`, by any of its names. @throws {ConfigError} with the nearest name there is. */

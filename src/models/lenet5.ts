@@ -1,12 +1,13 @@
 /**
  * LeNet-5 in the form taught today. LeCun, Bottou, Bengio and Haffner 1998, "Gradient-based learning applied to document recognition":
  * the layers and sizes are the paper's; ReLU and max-pooling stand for its scaled tanh and trainable averages, every map of the second
- * convolution sees all six of the first, and a linear layer stands for the radial basis functions at the end.
+ * convolution sees all six of the first, and a linear layer stands for the radial basis functions at the end. Names are the tutorials'.
  */
 
 import { Conv2d, Linear, Module } from '../nn/index.js';
 import type { Tensor } from '../tensor/index.js';
 import { defineModel, type ModelOptions } from './define.js';
+import type { RemapTable } from './remap.js';
 
 /** Pictures [N, 1, 28, 28] → class scores [N, 10]. The first convolution pads to the paper's 32 × 32. */
 export class LeNet5 extends Module {
@@ -34,6 +35,15 @@ export class LeNet5 extends Module {
   }
 }
 
+/** A chain of layers with their activations and poolings between them, as "Dive into Deep Learning" writes it. */
+const sequential: RemapTable = {
+  source: 'a Sequential (Dive into Deep Learning)',
+  when: /^11\.weight$/,
+  rules: ['conv1', '', '', 'conv2', '', '', '', 'fc1', '', 'fc2', '', 'fc3'].flatMap((name, i) =>
+    name === '' ? [] : [{ from: new RegExp(`^${i}\\.`), to: `${name}.` }],
+  ),
+};
+
 export const lenet5 = defineModel('lenet5', (options) => new LeNet5(options), {
   params: 61_706,
   macs: 416_520,
@@ -44,4 +54,5 @@ export const lenet5 = defineModel('lenet5', (options) => new LeNet5(options), {
   year: 1998,
   summary: 'the first convolutional network in wide use; about 99 % on MNIST with 5 % of the parameters of classic',
   source: 'LeCun et al. 1998, Proceedings of the IEEE 86 (11)',
+  remaps: [sequential],
 });

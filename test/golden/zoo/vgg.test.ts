@@ -1,5 +1,6 @@
 /** The vgg family against PyTorch: see ../zoo.ts. */
 
-import { goldenModels } from '../zoo.js';
+import { goldenModels, goldenRemaps } from '../zoo.js';
 
-goldenModels('vgg16');
+goldenModels('vgg11', 'vgg11_bn', 'vgg13', 'vgg13_bn', 'vgg16', 'vgg16_bn', 'vgg19', 'vgg19_bn');
+goldenRemaps('vgg11', 'vgg16_bn');
