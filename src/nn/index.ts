@@ -7,6 +7,7 @@ export * from './conv.js';
 export * from './dropout.js';
 export * from './embedding.js';
 export { foldBatchNorm } from './fold-batch-norm.js';
+export { freeze, type PathPattern, unfreeze } from './freeze.js';
 export * as init from './init.js';
 export { Bilinear, Identity, LazyLinear, Linear } from './linear.js';
 export {

@@ -14,7 +14,7 @@
 import { withScope } from '../graph/node.js';
 import { noGrad, Parameter, Tensor } from '../tensor/index.js';
 import { ConfigError, suggest } from '../util/errors.js';
-import { loadSlots, type StateEntry, type StateProblems, type StateSlot } from './state.js';
+import { loadSlots, type State, type StateProblems, type StateSlot } from './state.js';
 
 /** A module's saved tensors by path, in declaration order; parameters that are shared appear once. */
 export type StateDict = Record<string, Tensor>;
@@ -185,14 +185,12 @@ export class Module {
    * Takes over the values of `state`. Any path of a tied parameter will do. Returns what did not fit when `strict` is false.
    * @throws {ConfigError} listing every missing, unexpected and wrongly shaped entry with the nearest name; then nothing was changed.
    */
-  loadStateDict(
-    state: Readonly<Record<string, StateEntry>> | ReadonlyMap<string, StateEntry>,
-    options: { strict?: boolean; ignoreShapes?: boolean } = {},
-  ): StateProblems {
-    return loadSlots(this.constructor.name, this.#slots(), state, options);
+  loadStateDict(state: State, options: { strict?: boolean; ignoreShapes?: boolean } = {}): StateProblems {
+    return loadSlots(this.constructor.name, this.stateSlots(), state, options);
   }
 
-  #slots(): StateSlot[] {
+  /** @internal Every tensor that a state holds, with all its paths. */
+  stateSlots(): StateSlot[] {
     const slots = new Map<Tensor, { tensor: Tensor; paths: string[]; optional: boolean }>();
     const walk = (module: Module, prefix: string, above: readonly Module[]) => {
       const optional = module.optionalState();

@@ -32,6 +32,8 @@ abstract class StatisticsNorm extends Module {
   readonly num_batches_tracked: Tensor | null; // []
   readonly eps: number;
   readonly momentum: number | null;
+  /** Normalises by the running statistics, and leaves them alone, in training too. Set by `freeze`. */
+  frozen = false;
 
   constructor(
     readonly numFeatures: number,
@@ -52,6 +54,11 @@ abstract class StatisticsNorm extends Module {
   /** Checkpoints from before 2018 lack it. */
   override optionalState(): readonly string[] {
     return ['num_batches_tracked'];
+  }
+
+  /** Whether running statistics normalise, instead of the input's own. */
+  protected get isSettled(): boolean {
+    return this.running_mean !== null && (!this.training || this.frozen);
   }
 
   protected check(x: Tensor): void {
@@ -109,7 +116,7 @@ abstract class StatisticsNorm extends Module {
 abstract class BatchNorm extends StatisticsNorm {
   override forward(x: Tensor): Tensor {
     this.check(x);
-    if (!this.training && this.running_mean !== null) return this.byRunningStatistics(x);
+    if (this.isSettled) return this.byRunningStatistics(x);
     const axes = x.shape.map((_, i) => i).filter((i) => i !== 1);
     const count = numel(axes.map((a) => x.shape[a]));
     if (this.training && count < 2) {
@@ -162,7 +169,7 @@ abstract class InstanceNorm extends StatisticsNorm {
 
   override forward(x: Tensor): Tensor {
     this.check(x);
-    if (!this.training && this.running_mean !== null) return this.byRunningStatistics(x);
+    if (this.isSettled) return this.byRunningStatistics(x);
     const axes = x.shape.map((_, i) => i).slice(2);
     if (this.training && numel(x.shape.slice(2)) < 2) {
       throw new ShapeError(

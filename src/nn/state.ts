@@ -4,12 +4,18 @@
  */
 
 import { Tensor } from '../tensor/index.js';
+import { deferValue } from '../tensor/runtime.js';
 import { allocate, type TypedArray } from '../util/dtype.js';
 import { ConfigError, suggest } from '../util/errors.js';
 import { formatShape, numel, type Shape, sameShape } from '../util/shape.js';
 
-/** A value to load: a tensor, or plain row-major data with its shape as a checkpoint file gives it. */
-export type StateEntry = Tensor | { readonly shape: Shape; readonly data: ArrayLike<number> };
+/**
+ * A value to load: a tensor, or plain row-major data with its shape as a checkpoint file gives it. `data` may be a getter that reads the file: it is
+ * read once, after all shapes were compared. `owned` data has no other user: the module may keep the very array.
+ */
+export type StateEntry = Tensor | { readonly shape: Shape; readonly data: ArrayLike<number>; readonly owned?: boolean };
+
+export type State = Readonly<Record<string, StateEntry>> | ReadonlyMap<string, StateEntry>;
 
 /** What a state and a module did not agree on. */
 export interface StateProblems {
@@ -28,61 +34,94 @@ export interface StateSlot {
   readonly optional: boolean;
 }
 
-/** @throws {ConfigError} unless everything fits (or the options forgive it); then nothing was changed. */
-export function loadSlots(
-  name: string,
-  slots: readonly StateSlot[],
-  state: Readonly<Record<string, StateEntry>> | ReadonlyMap<string, StateEntry>,
-  { strict = true, ignoreShapes = false }: { strict?: boolean; ignoreShapes?: boolean } = {},
-): StateProblems {
-  const entries = state instanceof Map ? new Map(state) : new Map(Object.entries(state));
+/** A state laid beside a module: the pairs that fit, and what does not. */
+export interface StateMatch {
+  readonly slots: readonly StateSlot[];
+  readonly entries: ReadonlyMap<string, StateEntry>;
+  /** Path in the state, the module's tensor, the value. */
+  readonly fits: readonly (readonly [path: string, tensor: Tensor, entry: StateEntry])[];
+  readonly problems: StateProblems;
+  /** Those of `problems.missing`, and of `problems.mismatched`. */
+  readonly missing: readonly StateSlot[];
+  readonly mismatched: readonly StateSlot[];
+}
+
+export function matchState(slots: readonly StateSlot[], state: State): StateMatch {
+  const entries: ReadonlyMap<string, StateEntry> = state instanceof Map ? state : new Map(Object.entries(state));
   const unused = new Set<string>(entries.keys());
-  const problems: StateProblems = { missing: [], unexpected: [], mismatched: [] };
-  const shapeLines: string[] = [];
-  const missingSlots: StateSlot[] = [];
-  const fits: [Tensor, StateEntry][] = [];
+  const fits: [string, Tensor, StateEntry][] = [];
+  const missing: StateSlot[] = [];
+  const mismatched: StateSlot[] = [];
+  const mismatchedPaths: string[] = [];
   for (const slot of slots) {
     const path = slot.paths.find((p) => entries.has(p));
     for (const p of slot.paths) unused.delete(p);
     if (path === undefined) {
-      if (!slot.optional) missingSlots.push(slot);
+      if (!slot.optional) missing.push(slot);
       continue;
     }
     const entry = entries.get(path)!;
-    if (sameShape(entry.shape, slot.tensor.shape)) fits.push([slot.tensor, entry]);
+    if (sameShape(entry.shape, slot.tensor.shape)) fits.push([path, slot.tensor, entry]);
     else {
-      problems.mismatched.push(path);
-      shapeLines.push(
-        `${path}: the model has ${formatShape(slot.tensor.shape)}, the state has ${formatShape(entry.shape)}`,
-      );
+      mismatched.push(slot);
+      mismatchedPaths.push(path);
     }
   }
-  problems.missing = missingSlots.map((slot) => slot.paths[0]);
-  problems.unexpected = [...unused];
+  const problems = {
+    missing: missing.map((slot) => slot.paths[0]),
+    unexpected: [...unused],
+    mismatched: mismatchedPaths,
+  };
+  return { slots, entries, fits, problems, missing, mismatched };
+}
 
+/** Lines that name what does not fit, each with its shape and the nearest name. `what` the values come from: 'state', 'file'. */
+export function describeProblems(
+  { entries, problems, missing, mismatched }: StateMatch,
+  { names = true, shapes = true, what = 'state' } = {},
+): string[] {
+  const missingLines = missing.map((slot) => `${slot.paths[0]} ${formatShape(slot.tensor.shape)}`);
+  const unexpectedLines = () =>
+    problems.unexpected.slice(0, shown).map((p) => describeUnexpected(p, entries.get(p)!, problems.missing));
+  const shapeLines = mismatched.map((slot, i) => {
+    const path = problems.mismatched[i];
+    const theirs = formatShape(entries.get(path)!.shape);
+    return `${path}: the model has ${formatShape(slot.tensor.shape)}, the ${what} has ${theirs}`;
+  });
+  return [
+    ...(names ? list('missing', missingLines) : []),
+    ...(names ? list('unexpected', unexpectedLines(), problems.unexpected.length) : []),
+    ...(shapes ? list('other shape', shapeLines) : []),
+  ];
+}
+
+/** Gives the module's tensors the values that fit. They are all read first: where one cannot be, nothing was changed. */
+export function takeFits({ fits }: StateMatch): void {
+  const values = fits.map(([, tensor, entry]) => (entry instanceof Tensor ? entry : ownValue(tensor, entry)));
+  for (const [i, [, tensor]] of fits.entries()) give(tensor, values[i]);
+}
+
+/** @throws {ConfigError} unless everything fits (or the options forgive it); then nothing was changed. */
+export function loadSlots(
+  name: string,
+  slots: readonly StateSlot[],
+  state: State,
+  { strict = true, ignoreShapes = false }: { strict?: boolean; ignoreShapes?: boolean } = {},
+): StateProblems {
+  const match = matchState(slots, state);
+  const { problems } = match;
   const badNames = strict && problems.missing.length + problems.unexpected.length > 0;
   const badShapes = !ignoreShapes && problems.mismatched.length > 0;
   if (badNames || badShapes) {
-    const lines = [`loadStateDict: the state does not fit ${name}`];
-    if (badNames) {
-      lines.push(
-        ...list(
-          'missing',
-          missingSlots.map((slot) => `${slot.paths[0]} ${formatShape(slot.tensor.shape)}`),
-        ),
-      );
-      lines.push(
-        ...list(
-          'unexpected',
-          problems.unexpected.map((p) => describeUnexpected(p, entries.get(p)!, problems.missing)),
-        ),
-      );
-    }
-    if (badShapes) lines.push(...list('other shape', shapeLines));
-    lines.push(`  ${advice(problems, slots, badShapes)}`);
-    throw new ConfigError(lines.join('\n'));
+    throw new ConfigError(
+      [
+        `loadStateDict: the state does not fit ${name}`,
+        ...describeProblems(match, { names: badNames, shapes: badShapes }),
+        `  ${advice(problems, slots, badShapes)}`,
+      ].join('\n'),
+    );
   }
-  for (const [tensor, entry] of fits) takeValue(tensor, entry);
+  takeFits(match);
   return problems;
 }
 
@@ -93,9 +132,9 @@ function describeUnexpected(path: string, entry: StateEntry, missing: readonly s
 
 const shown = 8;
 
-function list(label: string, entries: readonly string[]): string[] {
+function list(label: string, entries: readonly string[], total = entries.length): string[] {
   const lines = entries.slice(0, shown).map((entry, i) => `  ${(i === 0 ? label : '').padEnd(12)}${entry}`);
-  if (entries.length > shown) lines.push(`  ${' '.repeat(12)}and ${entries.length - shown} more`);
+  if (total > shown) lines.push(`  ${' '.repeat(12)}and ${total - shown} more`);
   return lines;
 }
 
@@ -116,18 +155,22 @@ function advice(problems: StateProblems, slots: readonly StateSlot[], badShapes:
   return 'Pass { strict: false } to load what fits.';
 }
 
-/** Gives `target` the value of `entry`, converted to its dtype. */
-export function takeValue(target: Tensor, entry: StateEntry): void {
-  if (entry instanceof Tensor) {
-    target.assign(entry.to(target.dtype));
-    return;
-  }
-  const data: TypedArray = allocate(target.dtype, numel(target.shape));
-  if (entry.data.length !== data.length) {
+function give(target: Tensor, value: Tensor | TypedArray): void {
+  if (value instanceof Tensor) target.assign(value.to(target.dtype));
+  else deferValue(target, () => value); // assign would copy the array once more
+}
+
+/** The entry's data in an array that only `target` will have. */
+function ownValue(target: Tensor, entry: Exclude<StateEntry, Tensor>): TypedArray {
+  const { data: given } = entry;
+  const size = numel(target.shape);
+  if (given.length !== size) {
     throw new ConfigError(
-      `loadStateDict: ${formatShape(entry.shape)} needs ${data.length} values, its data has ${entry.data.length}`,
+      `loadStateDict: ${formatShape(entry.shape)} needs ${size} values, its data has ${given.length}`,
     );
   }
-  data.set(entry.data);
-  target.assign(data);
+  if (entry.owned && given.constructor === allocate(target.dtype, 0).constructor) return given as TypedArray;
+  const own = allocate(target.dtype, size);
+  own.set(given);
+  return own;
 }
