@@ -2,16 +2,28 @@
 
 import type { Module } from '../nn/index.js';
 import { ConfigError, suggest } from '../util/errors.js';
+import { alexnet, alexnet_2012 } from './alexnet.js';
+import { allcnn_c } from './all-convolutional.js';
 import { classic } from './classic.js';
 import { convnexts } from './convnext.js';
 import type { ModelBuilder, ModelOptions } from './define.js';
 import { densenet121, densenet161, densenet169, densenet201 } from './densenet.js';
-import { efficientnet_b0 } from './efficientnet.js';
+import { efficientNets } from './efficientnet.js';
+import { efficientNetV2s } from './efficientnet-v2.js';
 import { googlenet } from './googlenet.js';
 import { inception_v3 } from './inception-v3.js';
 import { lenet5 } from './lenet5.js';
 import { lenet5_1998 } from './lenet5-1998.js';
-import { mobilenet_v2 } from './mobilenet-v2.js';
+import { mobilenetv1_100, mobilenetv1_125 } from './mobilenet-v1.js';
+import { mobilenet_v2, mobilenetv2_050, mobilenetv2_110d, mobilenetv2_120d, mobilenetv2_140 } from './mobilenet-v2.js';
+import {
+  mobilenet_v3_large,
+  mobilenet_v3_small,
+  mobilenetv3_large_100,
+  mobilenetv3_small_100,
+} from './mobilenet-v3.js';
+import { mobilenetv4_conv_small } from './mobilenet-v4.js';
+import { nin } from './network-in-network.js';
 import { resnet18, resnet34, resnet50, resnet101, resnet152 } from './resnet.js';
 import {
   resnet18d,
@@ -39,6 +51,8 @@ import { squeezenet1_0, squeezenet1_1 } from './squeezenet.js';
 import { vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn } from './vgg.js';
 import { visionTransformers } from './vision-transformer.js';
 
+export * from './alexnet.js';
+export * from './all-convolutional.js';
 export { Classic, type ClassicOptions, classic } from './classic.js';
 export * from './convnext.js';
 export {
@@ -52,19 +66,33 @@ export {
   type Task,
 } from './define.js';
 export * from './densenet.js';
-export {
-  type CompoundScale,
-  compoundScaling,
-  EfficientNet,
-  type EfficientNetOptions,
-  efficientnet_b0,
-} from './efficientnet.js';
+export * from './efficientnet.js';
+export * from './efficientnet-v2.js';
 export * from './googlenet.js';
 export * from './inception-v3.js';
-export { DepthwiseSeparableConv, InvertedResidual, makeDivisible, SqueezeExcite } from './inverted-residual.js';
+export {
+  ConvBnAct,
+  DepthwiseSeparableConv,
+  EdgeResidual,
+  InvertedResidual,
+  makeDivisible,
+  SqueezeExcite,
+} from './inverted-residual.js';
 export { LeNet5, lenet5 } from './lenet5.js';
 export { BitmapDistance, LeNet5Of1998, lenet5_1998, PartialConvolution, Subsampling } from './lenet5-1998.js';
-export { MobileNetV2, type MobileNetV2Options, mobilenet_v2 } from './mobilenet-v2.js';
+export * from './mobilenet-v1.js';
+export * from './mobilenet-v2.js';
+export {
+  MobileNetV3,
+  type MobileNetV3Options,
+  type MobileNetV3Plan,
+  mobilenet_v3_large,
+  mobilenet_v3_small,
+  mobilenetv3_large_100,
+  mobilenetv3_small_100,
+} from './mobilenet-v3.js';
+export * from './mobilenet-v4.js';
+export * from './network-in-network.js';
 export { type Preprocessing, preprocessing } from './preprocessing.js';
 export {
   type RemapRule,
@@ -87,6 +115,10 @@ export const registry: readonly ModelBuilder[] = [
   classic,
   lenet5_1998,
   lenet5,
+  alexnet_2012,
+  nin,
+  alexnet,
+  allcnn_c,
   vgg11,
   vgg11_bn,
   vgg13,
@@ -131,10 +163,23 @@ export const registry: readonly ModelBuilder[] = [
   shufflenet_v2_x1_0,
   shufflenet_v2_x1_5,
   shufflenet_v2_x2_0,
+  mobilenetv1_100,
+  mobilenetv1_125,
   mobilenet_v2,
-  efficientnet_b0,
+  mobilenetv2_050,
+  mobilenetv2_110d,
+  mobilenetv2_120d,
+  mobilenetv2_140,
+  mobilenet_v3_large,
+  mobilenet_v3_small,
+  mobilenetv3_large_100,
+  mobilenetv3_small_100,
+  mobilenetv4_conv_small,
+  ...efficientNets,
+  ...efficientNetV2s,
   ...convnexts,
   ...visionTransformers,
+  ...\[\],
 ];
 
 /** The builder called `name`, by any of its names. @throws {ConfigError} with the nearest name there is. */
