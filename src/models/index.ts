@@ -179,7 +179,6 @@ export const registry: readonly ModelBuilder[] = [
   ...efficientNetV2s,
   ...convnexts,
   ...visionTransformers,
-  ...\[\],
 ];
 
 /** The builder called `name`, by any of its names. @throws {ConfigError} with the nearest name there is. */
