@@ -80,8 +80,28 @@ export function defineModel<M extends Module, O extends ModelOptions = ModelOpti
   facts: ModelFacts,
 ): ModelBuilder<M, O> {
   const { numClasses, input, vocabulary } = facts;
-  const builder = (options?: O) => build({ numClasses, inChannels: vocabulary ?? input[0], ...given(options) });
-  return Object.assign(builder, { modelName, ...facts });
+  const builder: ModelBuilder<M, O> = Object.assign(
+    (options?: O) => {
+      const model = build({ numClasses, inChannels: vocabulary ?? input[0], ...given(options) });
+      origins.set(model, { builder: builder as ModelBuilder, options: given(options) });
+      return model;
+    },
+    { modelName, ...facts },
+  );
+  return builder;
+}
+
+/** Who built a model, and with which options. */
+export interface Origin {
+  readonly builder: ModelBuilder;
+  readonly options: ModelOptions;
+}
+
+const origins = new WeakMap<Module, Origin>();
+
+/** The builder that made `model`, with the options it was given; null for a model that no builder made. */
+export function builderOf(model: Module): Origin | null {
+  return origins.get(model) ?? null;
 }
 
 /** One picture as the model takes it. @throws {ConfigError} for a model of videos, signals or text. */

@@ -56,6 +56,7 @@ export * from './all-convolutional.js';
 export { Classic, type ClassicOptions, classic } from './classic.js';
 export * from './convnext.js';
 export {
+  builderOf,
   defineModel,
   type InputKind,
   type ModelBuilder,
