@@ -18,6 +18,8 @@ import { broadcastDims, type Dims, fixedDims, place, sameDims, type Trace } from
 export interface Match {
   /** The values it is made of. */
   readonly operands: readonly Node[];
+  /** The module that its nodes belong to; left out, the one that recorded the value. */
+  readonly scope?: string | null;
   /** Writes the nodes that make it, given the operands' names, and returns its name. */
   emit(e: Emission, names: readonly string[]): string;
 }
@@ -157,7 +159,7 @@ export class Emitter implements RuleContext {
       path.pop();
       if (this.#names.has(top.node)) continue;
       const { node, match } = top;
-      this.#names.set(node, match.emit(this.#emission(node), match.operands.map((operand) => this.#name(operand)))); // biome-ignore format: one thought
+      this.#names.set(node, match.emit(this.#emission(node, match.scope ?? node.scope), match.operands.map((operand) => this.#name(operand)))); // biome-ignore format: one thought
     }
   }
 
@@ -200,10 +202,9 @@ export class Emitter implements RuleContext {
     return name;
   }
 
-  #emission(node: Node): Emission {
+  #emission(node: Node, scope: string | null): Emission {
     const { opset, trace } = this;
     const graph = this.#graph;
-    const { scope } = node;
     const steps: Emission['steps'] = (opType, inputs, attributes, outputs) =>
       graph.node(opType, inputs, { attributes, scope, outputs });
     return {

@@ -71,10 +71,11 @@ function foldInto(norm: StatisticsNorm, x: Node, context: RuleContext): Match | 
   const shifted = mul(layer.bias === null ? mean : add(layer.bias, mean), scale);
   const bias = norm.bias === null ? shifted : add(shifted, norm.bias.current);
   const weight = mul(layer.weight, reshape(scale, layer.weight.shape.map((_, i) => (i === axis ? count : 1)))); // biome-ignore format: one thought
-  return layer.apply(
+  const folded = layer.apply(
     context.named(trace.fix(weight), layer.weight),
     context.renamed(trace.fix(bias), layer.weight, 'bias'),
   );
+  return { ...folded, scope: layer.scope };
 }
 
 function layerNorm(norm: LayerNorm, x: Node, { trace }: RuleContext): Match {

@@ -101,6 +101,8 @@ export const structuredRule: Rule = (node, context) => {
 
 /** A convolution, transposed convolution or matrix product with a weight. */
 export interface Layer {
+  /** Path of its module. */
+  readonly scope: string | null;
   readonly weight: Node;
   /** Axis of the weight along which the outputs lie, and how many there are; null where groups make it no single axis. */
   readonly outputs: { readonly axis: number; readonly count: number } | null;
@@ -124,22 +126,22 @@ export function layerAt(node: Node, context: RuleContext): Layer | null {
 }
 
 function plainLayer(node: Node, bias: Node | null, trace: Trace): Layer | null {
-  const [x, weight] = node.inputs;
+  const [, weight] = node.inputs;
   if (node.op === (convOp as AnyOp)) {
     const attributes = windowAttributes(weight.shape.slice(2), node.attrs as ConvParams);
-    return layer('Conv', x, weight, bias, { axis: 0, count: weight.shape[0] }, attributes);
+    return layer('Conv', node, bias, { axis: 0, count: weight.shape[0] }, attributes);
   }
   if (node.op === (convInputGradOp as AnyOp)) {
     const p = node.attrs as ConvInputGradParams;
     const attributes = { ...windowAttributes(weight.shape.slice(2), p), output_padding: { ints: outputPadding(node) } };
     const outputs = p.groups === 1 ? { axis: 1, count: weight.shape[1] } : null;
-    return layer('ConvTranspose', x, weight, bias, outputs, attributes);
+    return layer('ConvTranspose', node, bias, outputs, attributes);
   }
   if (node.op !== (matmulOp as AnyOp) || node.shape.length !== 2 || !trace.isFixed(weight)) return null;
   const { transA, transB } = node.attrs as MatmulParams;
   const outputs = { axis: transB ? 0 : 1, count: node.shape[1] };
   if (bias === null && !transA && !transB) return null;
-  return layer('Gemm', x, weight, bias, outputs, {
+  return layer('Gemm', node, bias, outputs, {
     ...(transA && { transA: { i: 1 } }),
     ...(transB && { transB: { i: 1 } }),
   });
@@ -147,22 +149,21 @@ function plainLayer(node: Node, bias: Node | null, trace: Trace): Layer | null {
 
 function layer(
   opType: string,
-  x: Node,
-  weight: Node,
+  { scope, inputs: [x, weight] }: Node,
   bias: Node | null,
   outputs: Layer['outputs'],
   attributes: Attributes,
 ): Layer {
   const apply = (w = weight, b = bias) => single(opType, b === null ? [x, w] : [x, w, b], attributes);
-  return { weight, bias, outputs, apply };
+  return { scope, weight, bias, outputs, apply };
 }
 
 /** `node` as one number for each channel (axis 1) of what it is added to, or null. */
 function biasOf(node: Node, to: Node, { trace }: RuleContext): Node | null {
-  if (!trace.isFixed(node)) return null;
   const bare = unrepeated(node, trace);
+  if (!trace.isFixed(bare)) return null;
   const channels = to.shape[1];
-  const perChannel = [...new Array<number>(1).fill(channels), ...to.shape.slice(2).map(() => 1)];
+  const perChannel = [channels, ...to.shape.slice(2).map(() => 1)];
   const fits = sameShape(bare.shape, perChannel) || sameShape(bare.shape, [1, ...perChannel]);
   return fits ? flat(bare, trace) : null;
 }
