@@ -42,6 +42,11 @@ export function withScope<T>(scope: string | null, body: () => T): T {
   }
 }
 
+/** The scope that nodes recorded now carry. */
+export function scopePath(): string | null {
+  return currentScope;
+}
+
 /** ` (in layer2.0.conv1)` or nothing: the place a shape error names. */
 export function scopeSuffix(): string {
   return currentScope ? ` (in ${currentScope})` : '';
