@@ -4,6 +4,7 @@ import type { Module } from '../nn/index.js';
 import { ConfigError, suggest } from '../util/errors.js';
 import { alexnet, alexnet_2012 } from './alexnet.js';
 import { allcnn_c } from './all-convolutional.js';
+import { c3d } from './c3d.js';
 import { classic } from './classic.js';
 import { convnexts } from './convnext.js';
 import type { ModelBuilder, ModelOptions } from './define.js';
@@ -24,6 +25,29 @@ import {
 } from './mobilenet-v3.js';
 import { mobilenetv4_conv_small } from './mobilenet-v4.js';
 import { nin } from './network-in-network.js';
+import {
+  regnet_x_1_6gf,
+  regnet_x_3_2gf,
+  regnet_x_8gf,
+  regnet_x_400mf,
+  regnet_x_800mf,
+  regnet_y_1_6gf,
+  regnet_y_3_2gf,
+  regnet_y_8gf,
+  regnet_y_400mf,
+  regnet_y_800mf,
+  regnetx_002,
+  regnetx_004,
+  regnetx_006,
+  regnetx_040,
+  regnetx_064,
+  regnety_002,
+  regnety_006,
+  regnety_008,
+  regnety_040,
+  regnety_064,
+  regnety_080,
+} from './regnet.js';
 import { resnet18, resnet34, resnet50, resnet101, resnet152 } from './resnet.js';
 import {
   resnet18d,
@@ -48,11 +72,14 @@ import {
 } from './resnet-variants.js';
 import { shufflenet_v2_x0_5, shufflenet_v2_x1_0, shufflenet_v2_x1_5, shufflenet_v2_x2_0 } from './shufflenet-v2.js';
 import { squeezenet1_0, squeezenet1_1 } from './squeezenet.js';
+import { swin_t } from './swin-transformer.js';
 import { vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn } from './vgg.js';
+import { mc3_18, r2plus1d_18, r3d_18 } from './video-resnet.js';
 import { visionTransformers } from './vision-transformer.js';
 
 export * from './alexnet.js';
 export * from './all-convolutional.js';
+export * from './c3d.js';
 export { Classic, type ClassicOptions, classic } from './classic.js';
 export * from './convnext.js';
 export {
@@ -95,6 +122,7 @@ export {
 export * from './mobilenet-v4.js';
 export * from './network-in-network.js';
 export { type Preprocessing, preprocessing } from './preprocessing.js';
+export * from './regnet.js';
 export {
   type RemapRule,
   type RemapTable,
@@ -109,7 +137,9 @@ export * from './resnet.js';
 export * from './resnet-variants.js';
 export * from './shufflenet-v2.js';
 export * from './squeezenet.js';
+export * from './swin-transformer.js';
 export { VGG, type VGGOptions, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn } from './vgg.js';
+export * from './video-resnet.js';
 export * from './vision-transformer.js';
 
 export const registry: readonly ModelBuilder[] = [
@@ -180,6 +210,32 @@ export const registry: readonly ModelBuilder[] = [
   ...efficientNetV2s,
   ...convnexts,
   ...visionTransformers,
+  swin_t,
+  c3d,
+  r3d_18,
+  mc3_18,
+  r2plus1d_18,
+  regnetx_002,
+  regnetx_004,
+  regnet_x_400mf,
+  regnetx_006,
+  regnet_x_800mf,
+  regnet_x_1_6gf,
+  regnet_x_3_2gf,
+  regnetx_040,
+  regnetx_064,
+  regnet_x_8gf,
+  regnety_002,
+  regnet_y_400mf,
+  regnety_006,
+  regnety_008,
+  regnet_y_800mf,
+  regnet_y_1_6gf,
+  regnet_y_3_2gf,
+  regnety_040,
+  regnety_064,
+  regnety_080,
+  regnet_y_8gf,
 ];
 
 /** The builder called `name`, by any of its names. @throws {ConfigError} with the nearest name there is. */

@@ -21,6 +21,8 @@ const statistics = {
   symmetric: { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
   /** 0 … 255 → 0 … 1. */
   unit: { mean: [0, 0, 0], std: [1, 1, 1] },
+  /** 0 … 255 as they are: some weights from Caffe. */
+  bytes: { mean: [0, 0, 0], std: [1 / 255, 1 / 255, 1 / 255] },
 } as const;
 
 /** `preprocessing(224, { resize: 232 })`; left out: the shorter side to size / 0.875, bilinear, ImageNet's mean and deviation. */
