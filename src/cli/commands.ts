@@ -14,6 +14,7 @@ export const subcommands: readonly Subcommand[] = [
   { name: 'predict', summary: 'say what is in pictures', load: () => import('./predict.js') },
   { name: 'summary', summary: 'list the layers of a model', load: () => import('./summary.js') },
   { name: 'models', summary: 'list the models there are', load: () => import('./models.js') },
+  { name: 'inspect', summary: 'list what is in a file of weights or a model', load: () => import('./inspect.js') },
   { name: 'plan', summary: 'show how a training step is compiled', load: () => import('./plan.js') },
   { name: 'profile', summary: 'time the kernels of a step', load: () => import('./profile.js') },
   { name: 'devices', summary: 'show what this machine offers to compute on', load: () => import('./devices.js') },
