@@ -37,6 +37,7 @@ export * from './pooling.js';
 export { type FieldOf, type ReceptiveField, receptiveFields } from './receptive-field.js';
 export * from './sequential.js';
 export * from './shape.js';
+export { SqueezeExcitation, type SqueezeExcitationOptions } from './squeeze-excitation.js';
 export type { StateEntry, StateProblems } from './state.js';
 export { Summary, type SummaryOptions, type SummaryRow, summary } from './summary.js';
 export * from './upsample.js';

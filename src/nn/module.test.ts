@@ -503,6 +503,7 @@ const registry: Record<string, () => [nn.Module, Tensor | Tensor[]]> = {
   Softplus: () => [new nn.Softplus(), randn([2, 3])],
   Softshrink: () => [new nn.Softshrink(), randn([2, 3])],
   Softsign: () => [new nn.Softsign(), randn([2, 3])],
+  SqueezeExcitation: () => [new nn.SqueezeExcitation(4, 3), randn([2, 4, 3, 3])],
   StochasticDepth: () => [new nn.StochasticDepth(0.5, 'batch'), randn([4, 3])],
   Swish: () => [new nn.Swish({ beta: 1.5, learnable: true }), randn([2, 3])],
   Tanh: () => [new nn.Tanh(), randn([2, 3])],

@@ -2,11 +2,14 @@
 
 `python3 test/golden/zoo.py [NAME ...]` writes data/zoo/NAME.json for those (or all) rows of zoo/*.py. Weights, inputs and labels come from
 counter.py, so a file holds only results: names and shapes as one hash, class scores, losses, and digests of gradients and batch-norm
-statistics in the order of the parameters and buffers. Dropout and stochastic depth are off. `--names NAME` prints names and shapes instead.
+statistics in the order of the parameters and buffers. Dropout and stochastic depth are off. `--names NAME` prints names and shapes instead;
+`--others NAME ...` writes those of `also` to data/zoo/remap/NAME.txt, for tests of remap tables.
 
 A row is a dict:
     model       builds the network that says how it is named and computed
     also        builds the same network of another library, whose names differ and whose results must agree (optional)
+    also_input  the size at which the two are compared, where the other takes no other; then the whole networks are, `small` or not (input)
+    renamed     (name in `model`) -> name in `also`, where the two have their entries in different orders
     input       one input at the test's size: a number (pictures [3, size, size]), or its shape; `tokens` for text: how many different ones
     native      the size or shape at which multiply-adds are counted (224)
     batch       of the test (4)
@@ -93,11 +96,14 @@ def multiply_adds(model, x):
     return counter.get_total_flops() // 2
 
 
-def must_agree(model, other, x, single):
-    """The same layers in the same order under other names."""
+def must_agree(model, other, x, single, renamed=None):
+    """The same layers under other names: in the same order, unless `renamed` finds them."""
+    mine, theirs = model.state_dict(), other.state_dict()
+    names = theirs if renamed is None else [renamed(path) for path in mine]
+    assert set(names) == set(theirs), set(names) ^ set(theirs)
     with torch.no_grad():
-        for value, mine in zip(other.state_dict().values(), model.state_dict().values(), strict=True):
-            value.copy_(mine.reshape(value.shape))
+        for name, value in zip(names, mine.values(), strict=True):
+            theirs[name].copy_(value.reshape(theirs[name].shape))
     error = (single(model(x)) - single(other(x))).abs().max() / single(model(x)).abs().max()
     assert error < 1e-12, f"the two libraries disagree by {error}"
 
@@ -110,6 +116,8 @@ def golden(
     name,
     model,
     also=None,
+    also_input=None,
+    renamed=None,
     input=64,
     native=224,
     batch=4,
@@ -135,6 +143,11 @@ def golden(
         case["macs"] = multiply_adds(build().eval(), inputs("", 1, native, tokens).to(torch.int64 if tokens else torch.float32))
     case["entries"] = len(model.state_dict())
     case["names"] = fnv1a(names_of(model))
+    if also_input is not None:
+        fill(model, initial)
+        with torch.no_grad():
+            must_agree(model, also().double().eval(), inputs("inputs of the test", 1, (3, also_input, also_input)), lambda y: y, renamed)
+        also = None
     if small is not None:
         model, also = small["model"]().double().eval(), small.get("also")
         case["small"] = small["options"]
@@ -144,7 +157,7 @@ def golden(
     with torch.no_grad():
         case["scores"] = {key: show(y) for key, y in scores(model(x)).items()}
         if also is not None:
-            must_agree(model, also().double().eval(), x, lambda y: next(iter(scores(y).values())))
+            must_agree(model, also().double().eval(), x, lambda y: next(iter(scores(y).values())), renamed)
 
     fill(model, (lambda *of: initial_for_training(*of, below)) if kinks else initial)
     model.train()
@@ -195,6 +208,11 @@ if __name__ == "__main__":
     known = rows()
     if sys.argv[1:2] == ["--names"]:
         print(names_of(known[sys.argv[2]]["model"]()), end="")
+        sys.exit()
+    if sys.argv[1:2] == ["--others"]:
+        for name in sys.argv[2:]:
+            (HERE / "data" / "zoo" / "remap").mkdir(exist_ok=True)
+            (HERE / "data" / "zoo" / "remap" / f"{name}.txt").write_text(names_of(known[name]["also"]()))
         sys.exit()
     for name in sys.argv[1:] or known:
         case = golden(name, **known[name])

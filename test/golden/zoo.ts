@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CompiledTarget } from '../../src/compile/compiled-target.js';
-import { findModel } from '../../src/models/index.js';
+import { findModel, remap, remapFor, type Stored } from '../../src/models/index.js';
 import { foldBatchNorm, type Module } from '../../src/nn/index.js';
 import { crossEntropy } from '../../src/nn/loss.js';
 import { summary } from '../../src/nn/summary.js';
@@ -66,6 +66,26 @@ export function goldenModels(...models: readonly (string | readonly [name: strin
       describe(`${name} on ${device.name}`, () => goldenModel(golden, device, options));
     }
   }
+}
+
+/** That the models' remap tables lead another library's names (data/zoo/remap/NAME.txt: `zoo.py --others NAME`) one to one onto their own. */
+export function goldenRemaps(...names: readonly string[]): void {
+  it.each(names)('%s takes the names of the other library one to one, with their shapes', (name) => {
+    const list = readFileSync(new URL(`./data/zoo/remap/${name}.txt`, import.meta.url), 'utf8')
+      .trim()
+      .split('\n');
+    const state = new Map(
+      list.map((line): [string, Stored] => {
+        const [path, shape] = line.split(' [');
+        return [path, { shape: JSON.parse(`[${shape}`), data: [] }];
+      }),
+    );
+    const model = findModel(name);
+    const renamed = remap(state, remapFor(state.keys(), model.remaps ?? []));
+    const shapes = (entries: Iterable<[string, { readonly shape: Shape }]>) =>
+      Array.from(entries, ([path, { shape }]) => `${path} [${shape}]`).sort();
+    expect(shapes(renamed)).toEqual(shapes(Object.entries(model().stateDict())));
+  });
 }
 
 export function readGolden(name: string): Golden {

@@ -2,4 +2,4 @@
 
 import { goldenModels } from '../zoo.js';
 
-goldenModels('resnet18', 'resnet50');
+goldenModels('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152');
