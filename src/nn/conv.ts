@@ -4,7 +4,7 @@
  * of signal processing: the kernel is not flipped.
  */
 
-import { convParams, type Padding, type PerAxis } from '../ops/window.js';
+import { convParams, type Padding, type Pair, type PerAxis, spanOf } from '../ops/window.js';
 import { type ConvOptions, type Parameter, stack, type Tensor } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
 import { numel } from '../util/shape.js';
@@ -80,9 +80,15 @@ export abstract class ConvNd extends Module {
     this.resetParameters();
   }
 
+  /** What is added to the sides of `x`. */
+  protected paddingOf(_x: Tensor): Padding | undefined {
+    return this.options.padding;
+  }
+
   override forward(x: Tensor): Tensor {
     if (this.inChannels === 0) this.becomeReady(x);
-    const { stride, padding, dilation, paddingMode } = this.options;
+    const { stride, dilation, paddingMode } = this.options;
+    const padding = this.paddingOf(x);
     const all = { stride, padding, dilation, paddingMode, groups: this.groups, bias: this.bias };
     switch (this.rank) {
       case 1:
@@ -115,6 +121,32 @@ export class Conv1d extends ConvNd {
 export class Conv2d extends ConvNd {
   constructor(inChannels: number, outChannels: number, kernelSize: PerAxis, options: ConvLayerOptions = {}) {
     super(2, inChannels, outChannels, kernelSize, options);
+  }
+}
+
+/**
+ * A `Conv2d` that pads as TensorFlow's 'SAME' does: [N, inChannels, H, W] → [N, outChannels, ⌈H / stride⌉, ⌈W / stride⌉]. How much that takes
+ * depends on the input's size; an odd pixel goes to the end. Symmetric padding, which PyTorch's networks have, would shift a strided layer's
+ * taps by one: weights trained with one do not fit the other.
+ */
+export class Conv2dSame extends Conv2d {
+  constructor(
+    inChannels: number,
+    outChannels: number,
+    kernelSize: PerAxis,
+    options: Omit<ConvLayerOptions, 'padding'> = {},
+  ) {
+    super(inChannels, outChannels, kernelSize, options);
+  }
+
+  protected override paddingOf(x: Tensor): Padding {
+    const { stride, dilation } = convParams('Conv2dSame', this.options, this.kernelSize);
+    return this.kernelSize.map((k, i): Pair => {
+      const size = x.shape[i + 2];
+      const taken = (Math.ceil(size / stride[i]) - 1) * stride[i] + spanOf(k, dilation[i]);
+      const total = Math.max(taken - size, 0);
+      return [Math.floor(total / 2), Math.ceil(total / 2)];
+    });
   }
 }
 
