@@ -38,6 +38,19 @@ let callPaths: ReadonlyMap<Module, string> | null = null;
 
 /** Modules made so far: while there are no new ones, paths found before still hold. */
 let modulesMade = 0;
+/** What `modulesMade` may grow to. */
+let mostModules = Number.POSITIVE_INFINITY;
+
+/** Runs `build`, which may make `limit` modules at most: for models whose options come from a file. @throws {ConfigError} for more */
+export function withModuleLimit<T>(limit: number, build: () => T): T {
+  const before = mostModules;
+  mostModules = Math.min(before, modulesMade + limit);
+  try {
+    return build();
+  } finally {
+    mostModules = before;
+  }
+}
 
 export class Module {
   /** True while training: dropout drops and batch norm uses the batch. Set by `train()` and `eval()`. */
@@ -48,7 +61,7 @@ export class Module {
   #paths: { readonly below: ReadonlyMap<Module, string>; readonly made: number } | null = null;
 
   constructor() {
-    modulesMade++;
+    if (++modulesMade > mostModules) throw new ConfigError('the model would have more layers than its weights allow');
     let implementation: Forward = this.forward;
     const wrapped: Forward = (...inputs) => this.#call(implementation, inputs);
     Object.defineProperty(this, 'forward', {

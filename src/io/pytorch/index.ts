@@ -183,7 +183,7 @@ const wrappers = ['module.', '_orig_mod.', 'model.'];
 /** A wrapper in a wrapper in a wrapper. */
 const mostWrappers = 4;
 
-function sharedPrefix(names: readonly string[]): string {
+export function sharedPrefix(names: readonly string[]): string {
   let prefix = '';
   for (let i = 0; i < mostWrappers; i++) {
     const next = wrappers.find((wrapper) => names.every((name) => name.startsWith(prefix + wrapper)));
