@@ -70,9 +70,11 @@ import {
   wide_resnet50_2,
   wide_resnet101_2,
 } from './resnet-variants.js';
+import { resnet1d18 } from './resnet1d.js';
 import { shufflenet_v2_x0_5, shufflenet_v2_x1_0, shufflenet_v2_x1_5, shufflenet_v2_x2_0 } from './shufflenet-v2.js';
 import { squeezenet1_0, squeezenet1_1 } from './squeezenet.js';
 import { swin_t } from './swin-transformer.js';
+import { textcnn } from './textcnn.js';
 import { vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn } from './vgg.js';
 import { mc3_18, r2plus1d_18, r3d_18 } from './video-resnet.js';
 import { visionTransformers } from './vision-transformer.js';
@@ -135,9 +137,11 @@ export {
 } from './remap.js';
 export * from './resnet.js';
 export * from './resnet-variants.js';
+export * from './resnet1d.js';
 export * from './shufflenet-v2.js';
 export * from './squeezenet.js';
 export * from './swin-transformer.js';
+export * from './textcnn.js';
 export { VGG, type VGGOptions, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn } from './vgg.js';
 export * from './video-resnet.js';
 export * from './vision-transformer.js';
@@ -236,6 +240,8 @@ export const registry: readonly ModelBuilder[] = [
   regnety_064,
   regnety_080,
   regnet_y_8gf,
+  textcnn,
+  resnet1d18,
 ];
 
 /** The builder called `name`, by any of its names. @throws {ConfigError} with the nearest name there is. */
