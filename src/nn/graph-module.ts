@@ -121,6 +121,13 @@ export class GraphModule extends Module {
     return Object.fromEntries(outputNames.map((name) => [name, values.get(name)!]));
   }
 
+  /** The step that makes the first output, with the module that stands there now. @throws {ConfigError} if no step does. */
+  lastStep(): GraphStep {
+    const found = this.#steps.find(({ step }) => step.outputs.includes(this.outputNames[0]));
+    if (found === undefined) throw new ConfigError(`GraphModule: no step makes '${this.outputNames[0]}'`);
+    return found.place === null ? found.step : { ...found.step, run: standing(found.place) as Module };
+  }
+
   /** How often each kind of step occurs, by the name of its module's class or its function's label, most frequent first. */
   stepCounts(): Map<string, number> {
     const counts = new Map<string, number>();
@@ -170,7 +177,7 @@ export function isReservedName(name: string): boolean {
   return name in Module.prototype || name === 'training' || name === '__proto__' || reservedByGraph.has(name);
 }
 
-const reservedByGraph = new Set(['inputNames', 'outputNames', 'stepCounts', 'metadata']);
+const reservedByGraph = new Set(['inputNames', 'outputNames', 'stepCounts', 'lastStep', 'metadata']);
 
 function fieldOf(owner: Module, name: string): unknown {
   return Object.hasOwn(owner, name) ? (owner as unknown as Record<string, unknown>)[name] : undefined;

@@ -1,6 +1,7 @@
 /** A finished or running training, opened again to be used: the model with its weights, and how to feed it. */
 
 import { RunFolder } from '../io/index.node.js';
+import { importedName, loadImported } from '../io/onnx/import.node.js';
 import { findModel } from '../models/index.js';
 import type { Module } from '../nn/index.js';
 import { ConfigError } from '../util/errors.js';
@@ -26,7 +27,10 @@ export interface LoadedRun {
 export async function loadRun(path: string, { weights }: { weights?: RunWeights } = {}): Promise<LoadedRun> {
   const folder = await RunFolder.open(path);
   const { config } = folder;
-  const model = findModel(config.model.name)({ ...config.model.options, numClasses: config.classes.length });
+  const model =
+    config.model.name === importedName
+      ? await loadImported(path, config.model.options)
+      : findModel(config.model.name)({ ...config.model.options, numClasses: config.classes.length });
   const finished = await folder.hasModel();
   const chosen = weights ?? (finished ? 'model' : 'last');
   if (chosen === 'model' && !finished) {

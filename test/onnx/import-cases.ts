@@ -37,7 +37,9 @@ let made = 0;
 
 /** Given floats in `low` … `high`, others for each call. */
 export function x(shape: Shape, low = -2, high = 2): Value {
-  const data = words(`import ${made++}`, numel(shape)).map((w) => Math.fround(low + ((high - low) * (w >>> 8)) / 2 ** 24));
+  const data = words(`import ${made++}`, numel(shape)).map((w) =>
+    Math.fround(low + ((high - low) * (w >>> 8)) / 2 ** 24),
+  );
   return { type: 'float', shape, data, constant: false };
 }
 
@@ -161,7 +163,10 @@ export function modelBytes(parts: ModelParts): Uint8Array {
 
 /** What ONNX Runtime makes of a model: numbers and shapes, in the order of the outputs. */
 export async function judged(bytes: Uint8Array, parts: ModelParts): Promise<{ shape: Shape; data: number[] }[]> {
-  const session = await ort.InferenceSession.create(bytes, { executionProviders: ['wasm'], graphOptimizationLevel: 'disabled' });
+  const session = await ort.InferenceSession.create(bytes, {
+    executionProviders: ['wasm'],
+    graphOptimizationLevel: 'disabled',
+  });
   const inputs = Object.entries(parts.values).filter(([, v]) => !v.constant);
   const feeds = inputs.map(([name, v]) => [name, ortTensor(v)] as const);
   const results = await session.run(Object.fromEntries(feeds));
@@ -181,7 +186,14 @@ function ortTensor({ type, shape, data }: Value): ort.Tensor {
 }
 
 export function foveaTensor({ type, shape, data }: Value): Tensor {
-  const dtype = { float: 'float32', int64: 'int32', int32: 'int32', bool: 'bool', uint8: 'uint8', int8: 'int32' } as const;
+  const dtype = {
+    float: 'float32',
+    int64: 'int32',
+    int32: 'int32',
+    bool: 'bool',
+    uint8: 'uint8',
+    int8: 'int32',
+  } as const;
   return tensor(data, { shape, dtype: dtype[type] });
 }
 
@@ -201,7 +213,8 @@ export function difference(actual: readonly number[], wanted: readonly number[])
   return Math.max(
     0,
     ...wanted.map((value, i) => {
-      if (Number.isFinite(value)) return Number.isFinite(actual[i]) ? Math.abs(actual[i] - value) / size : Number.POSITIVE_INFINITY;
+      if (Number.isFinite(value))
+        return Number.isFinite(actual[i]) ? Math.abs(actual[i] - value) / size : Number.POSITIVE_INFINITY;
       return Object.is(value, actual[i]) ? 0 : Number.POSITIVE_INFINITY;
     }),
   );

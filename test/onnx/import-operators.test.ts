@@ -50,7 +50,11 @@ const cases: Record<string, Case[]> = {
     { op: 'Pow', inputs: [x([2, 3], 0.1, 3), float(0.5)] },
     { op: 'Pow', inputs: [given('int32', [3], [1, 2, 3]), constant('float', [], [2])] },
     { op: 'Mod', inputs: [given('int32', [4], [7, -7, 9, -1]), given('int32', [4], [3, 3, -4, 3])] },
-    { op: 'Mod', inputs: [given('int32', [4], [7, -7, 9, -1]), given('int32', [4], [3, 3, -4, 3])], attributes: { fmod: 1 } },
+    {
+      op: 'Mod',
+      inputs: [given('int32', [4], [7, -7, 9, -1]), given('int32', [4], [3, 3, -4, 3])],
+      attributes: { fmod: 1 },
+    },
     { op: 'Mod', inputs: [x([8], -5, 5), x([8], 1, 2)], attributes: { fmod: 1 } },
     ...['Max', 'Min', 'Sum', 'Mean'].flatMap((op): Case[] => [
       { op, inputs: [x([2, 3]), x([3]), x([2, 1])] },
@@ -60,7 +64,11 @@ const cases: Record<string, Case[]> = {
     { op: 'Clip', inputs: [x([2, 3, 4, 4]), float(-1), null], opset: 13 },
     { op: 'Clip', inputs: [x([2, 3]), null, x([], 0, 1)], opset: 13 },
     { op: 'Clip', inputs: [x([2, 3])], attributes: { min: f(-0.5), max: f(1) }, opset: 10 },
-    { op: 'Clip', inputs: [given('int32', [4], [-5, 0, 3, 9]), constant('int32', [], [0]), constant('int32', [], [5])], opset: 12 },
+    {
+      op: 'Clip',
+      inputs: [given('int32', [4], [-5, 0, 3, 9]), constant('int32', [], [0]), constant('int32', [], [5])],
+      opset: 12,
+    },
   ],
   functions: [
     ...['Neg', 'Abs', 'Sign', 'Exp', 'Erf', 'Floor', 'Ceil', 'Round', 'Sin', 'Cos', 'Tan', 'Sinh', 'Cosh', 'Asinh'].map(
@@ -83,7 +91,7 @@ const cases: Record<string, Case[]> = {
     ...['And', 'Or', 'Xor'].map((op): Case => ({ op, inputs: [bools(0, 0, 1, 1), bools(0, 1, 0, 1)] })),
     { op: 'Not', inputs: [bools(0, 1)] },
     { op: 'IsNaN', inputs: [given('float', [3], [1, Number.NaN, Number.POSITIVE_INFINITY])] },
-    ...[{}, { detect_negative: 0 }, { detect_positive: 0 }].map(
+    ...([{}, { detect_negative: 0 }, { detect_positive: 0 }] as Record<string, number>[]).map(
       (attributes): Case => ({
         op: 'IsInf',
         inputs: [given('float', [4], [1, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])],
@@ -100,9 +108,20 @@ const cases: Record<string, Case[]> = {
     { op: 'CastLike', inputs: [given('float', [3], [-1.7, 0, 2.9]), given('int64', [1], [0])] },
   ],
   activations: [
-    ...['Relu', 'LeakyRelu', 'Elu', 'Celu', 'Selu', 'Sigmoid', 'Tanh', 'Softplus', 'Softsign', 'HardSwish', 'HardSigmoid', 'Mish'].map(
-      (op): Case => ({ op, inputs: [x([3, 9], -6, 6)] }),
-    ),
+    ...[
+      'Relu',
+      'LeakyRelu',
+      'Elu',
+      'Celu',
+      'Selu',
+      'Sigmoid',
+      'Tanh',
+      'Softplus',
+      'Softsign',
+      'HardSwish',
+      'HardSigmoid',
+      'Mish',
+    ].map((op): Case => ({ op, inputs: [x([3, 9], -6, 6)] })),
     { op: 'LeakyRelu', inputs: [x([9])], attributes: { alpha: f(0.3) } },
     { op: 'Elu', inputs: [x([9])], attributes: { alpha: f(0.3) } },
     { op: 'Celu', inputs: [x([9])], attributes: { alpha: f(0.5) } },
@@ -130,7 +149,11 @@ const cases: Record<string, Case[]> = {
   ],
   convolutions: [
     { op: 'Conv', inputs: [x([2, 3, 9, 8]), w([4, 3, 3, 3]), w([4])], attributes: { pads: [1, 1, 1, 1] } },
-    { op: 'Conv', inputs: [x([2, 4, 9, 8]), w([6, 2, 3, 2])], attributes: { pads: [0, 1, 2, 1], strides: [2, 1], group: 2 } },
+    {
+      op: 'Conv',
+      inputs: [x([2, 4, 9, 8]), w([6, 2, 3, 2])],
+      attributes: { pads: [0, 1, 2, 1], strides: [2, 1], group: 2 },
+    },
     { op: 'Conv', inputs: [x([1, 4, 9, 8]), w([4, 1, 3, 3]), w([4])], attributes: { group: 4, dilations: [2, 1] } },
     { op: 'Conv', inputs: [x([1, 4, 9]), w([2, 4, 3])] },
     { op: 'Conv', inputs: [x([1, 2, 5, 6, 7]), w([3, 2, 2, 3, 3])], attributes: { strides: [1, 2, 2] } },
@@ -140,47 +163,114 @@ const cases: Record<string, Case[]> = {
       { op: 'Conv', inputs: [x([1, 2, 7, 8]), w([3, 2, 3, 4])], attributes: { auto_pad, strides: [2, 3] } },
     ]),
     { op: 'ConvTranspose', inputs: [x([2, 4, 5, 6]), w([4, 3, 3, 3]), w([3])] },
-    { op: 'ConvTranspose', inputs: [x([1, 4, 5, 6]), w([4, 2, 3, 3])], attributes: { strides: [2, 2], pads: [1, 1, 1, 1], output_padding: [1, 1] } },
-    { op: 'ConvTranspose', inputs: [x([1, 4, 5, 6]), w([4, 2, 2, 3])], attributes: { strides: [2, 3], group: 2, pads: [0, 1, 1, 0] } },
+    {
+      op: 'ConvTranspose',
+      inputs: [x([1, 4, 5, 6]), w([4, 2, 3, 3])],
+      attributes: { strides: [2, 2], pads: [1, 1, 1, 1], output_padding: [1, 1] },
+    },
+    {
+      op: 'ConvTranspose',
+      inputs: [x([1, 4, 5, 6]), w([4, 2, 2, 3])],
+      attributes: { strides: [2, 3], group: 2, pads: [0, 1, 1, 0] },
+    },
     { op: 'ConvTranspose', inputs: [x([1, 2, 5]), w([2, 3, 4])], attributes: { strides: [2], dilations: [2] } },
-    { op: 'ConvTranspose', inputs: [x([1, 2, 5, 5]), w([2, 3, 3, 3])], attributes: { strides: [2, 2], output_shape: [10, 10] } },
-    { op: 'ConvTranspose', inputs: [x([1, 2, 5, 5]), w([2, 3, 3, 3])], attributes: { strides: [2, 2], auto_pad: 'SAME_UPPER' } },
-    { op: 'ConvTranspose', inputs: [x([1, 2, 5, 5]), w([2, 3, 3, 3])], attributes: { strides: [2, 2], auto_pad: 'SAME_LOWER' } },
+    {
+      op: 'ConvTranspose',
+      inputs: [x([1, 2, 5, 5]), w([2, 3, 3, 3])],
+      attributes: { strides: [2, 2], output_shape: [10, 10] },
+    },
+    {
+      op: 'ConvTranspose',
+      inputs: [x([1, 2, 5, 5]), w([2, 3, 3, 3])],
+      attributes: { strides: [2, 2], auto_pad: 'SAME_UPPER' },
+    },
+    {
+      op: 'ConvTranspose',
+      inputs: [x([1, 2, 5, 5]), w([2, 3, 3, 3])],
+      attributes: { strides: [2, 2], auto_pad: 'SAME_LOWER' },
+    },
     { op: 'ConvTranspose', inputs: [x([1, 2, 3, 3]), x([2, 2, 3, 3])] },
     { op: 'Gemm', inputs: [x([3, 4]), w([5, 4]), w([5])], attributes: { transB: 1 } },
     { op: 'Gemm', inputs: [x([3, 4]), w([4, 5]), w([5])] },
     { op: 'Gemm', inputs: [x([3, 4]), w([4, 5])] },
     { op: 'Gemm', inputs: [x([3, 4]), w([4, 5]), w([3, 1])] },
     { op: 'Gemm', inputs: [x([3, 4]), w([4, 5]), float(0.5)] },
-    { op: 'Gemm', inputs: [x([4, 3]), x([5, 4]), x([3, 5])], attributes: { transA: 1, transB: 1, alpha: f(0.5), beta: f(2) } },
+    {
+      op: 'Gemm',
+      inputs: [x([4, 3]), x([5, 4]), x([3, 5])],
+      attributes: { transA: 1, transB: 1, alpha: f(0.5), beta: f(2) },
+    },
     { op: 'MatMul', inputs: [x([2, 3, 4]), w([4, 5])] },
     { op: 'MatMul', inputs: [x([2, 3, 4]), x([2, 4, 5])] },
     { op: 'MatMul', inputs: [x([4]), x([2, 4, 5])] },
     { op: 'MatMul', inputs: [w([3, 4]), x([4, 5])] },
     { op: 'MatMul', inputs: [x([2, 3, 4]), w([4])] },
-    { op: 'MatMulInteger', inputs: [given('uint8', [2, 3], [1, 2, 3, 250, 5, 6]), given('uint8', [3, 2], [9, 8, 7, 6, 5, 200]), constant('uint8', [], [2]), constant('uint8', [], [5])] },
-    { op: 'MatMulInteger', inputs: [given('uint8', [2, 3], [1, 2, 3, 250, 5, 6]), given('int8', [3, 2], [-9, 8, 7, 6, -5, 20])] },
+    {
+      op: 'MatMulInteger',
+      inputs: [
+        given('uint8', [2, 3], [1, 2, 3, 250, 5, 6]),
+        given('uint8', [3, 2], [9, 8, 7, 6, 5, 200]),
+        constant('uint8', [], [2]),
+        constant('uint8', [], [5]),
+      ],
+    },
+    {
+      op: 'MatMulInteger',
+      inputs: [given('uint8', [2, 3], [1, 2, 3, 250, 5, 6]), given('int8', [3, 2], [-9, 8, 7, 6, -5, 20])],
+    },
   ],
   quantisation: [
     { op: 'QuantizeLinear', inputs: [x([3, 4], -3, 3), float(0.02), constant('uint8', [], [120])] },
-    { op: 'QuantizeLinear', inputs: [x([3, 4], -3, 3), floats(0.02, 0.03, 0.04), constant('int8', [3], [0, 3, -2])], attributes: { axis: 0 } },
-    { op: 'DequantizeLinear', inputs: [given('uint8', [4], [0, 3, 128, 255]), float(0.02), constant('uint8', [], [120])] },
-    { op: 'DequantizeLinear', inputs: [given('int8', [2, 2], [-128, 3, 12, 127]), floats(0.02, 0.5), constant('int8', [2], [1, 0])], attributes: { axis: 1 } },
+    {
+      op: 'QuantizeLinear',
+      inputs: [x([3, 4], -3, 3), floats(0.02, 0.03, 0.04), constant('int8', [3], [0, 3, -2])],
+      attributes: { axis: 0 },
+    },
+    {
+      op: 'DequantizeLinear',
+      inputs: [given('uint8', [4], [0, 3, 128, 255]), float(0.02), constant('uint8', [], [120])],
+    },
+    {
+      op: 'DequantizeLinear',
+      inputs: [given('int8', [2, 2], [-128, 3, 12, 127]), floats(0.02, 0.5), constant('int8', [2], [1, 0])],
+      attributes: { axis: 1 },
+    },
     { op: 'DynamicQuantizeLinear', inputs: [given('float', [6], [0, 2, -3, -2.5, 1.34, 0.5])], outputs: 3 },
     {
       op: 'QLinearConv',
       inputs: [
-        given('uint8', [1, 2, 3, 3], Array.from({ length: 18 }, (_, i) => (i * 37) % 256)),
-        float(0.02), constant('uint8', [], [100]),
-        constant('uint8', [2, 2, 2, 2], Array.from({ length: 16 }, (_, i) => (i * 53) % 256)),
-        float(0.01), constant('uint8', [], [128]), float(0.05), constant('uint8', [], [90]),
+        given(
+          'uint8',
+          [1, 2, 3, 3],
+          Array.from({ length: 18 }, (_, i) => (i * 37) % 256),
+        ),
+        float(0.02),
+        constant('uint8', [], [100]),
+        constant(
+          'uint8',
+          [2, 2, 2, 2],
+          Array.from({ length: 16 }, (_, i) => (i * 53) % 256),
+        ),
+        float(0.01),
+        constant('uint8', [], [128]),
+        float(0.05),
+        constant('uint8', [], [90]),
         constant('int32', [2], [50, -70]),
       ],
     },
   ],
   normalisation: [
-    ...[[2, 3], [2, 3, 5], [2, 3, 5, 4], [2, 3, 2, 2, 3]].map(
-      (shape): Case => ({ op: 'BatchNormalization', inputs: [x(shape), w([3]), w([3]), w([3]), w([3], 0.5, 2)], attributes: { epsilon: f(1e-3) } }),
+    ...[
+      [2, 3],
+      [2, 3, 5],
+      [2, 3, 5, 4],
+      [2, 3, 2, 2, 3],
+    ].map(
+      (shape): Case => ({
+        op: 'BatchNormalization',
+        inputs: [x(shape), w([3]), w([3]), w([3]), w([3], 0.5, 2)],
+        attributes: { epsilon: f(1e-3) },
+      }),
     ),
     { op: 'BatchNormalization', inputs: [x([2, 3, 4]), x([3]), x([3]), x([3]), x([3], 0.5, 2)] },
     { op: 'BatchNormalization', inputs: [x([2, 3, 4, 4]), w([3]), w([3]), w([3]), w([3], 0.5, 2)], opset: 7 },
@@ -188,12 +278,16 @@ const cases: Record<string, Case[]> = {
     { op: 'InstanceNormalization', inputs: [x([2, 3, 9]), w([3]), w([3])] },
     { op: 'LayerNormalization', inputs: [x([2, 3, 8]), w([8]), w([8])] },
     { op: 'LayerNormalization', inputs: [x([2, 3, 8]), w([8])] },
-    { op: 'LayerNormalization', inputs: [x([2, 3, 8]), w([3, 8]), w([3, 8])], attributes: { axis: 1, epsilon: f(1e-2) } },
+    {
+      op: 'LayerNormalization',
+      inputs: [x([2, 3, 8]), w([3, 8]), w([3, 8])],
+      attributes: { axis: 1, epsilon: f(1e-2) },
+    },
     { op: 'LayerNormalization', inputs: [x([2, 3, 8]), w([8]), w([8])], outputs: 3 },
     { op: 'GroupNormalization', inputs: [x([2, 6, 4, 4]), w([3]), w([3])], attributes: { num_groups: 3 }, opset: 18 },
     { op: 'GroupNormalization', inputs: [x([2, 6, 4, 4]), w([6]), w([6])], attributes: { num_groups: 3 }, opset: 21 },
     { op: 'LRN', inputs: [x([2, 7, 3, 3])], attributes: { size: 5, alpha: f(0.5) } },
-    { op: 'LRN', inputs: [x([2, 7, 3, 3])], attributes: { size: 4, alpha: f(0.5), bias: f(2), beta: f(0.5) } },
+    { op: 'LRN', inputs: [x([2, 7, 3, 3])], attributes: { size: 3, alpha: f(0.5), bias: f(2), beta: f(0.5) } },
     { op: 'LpNormalization', inputs: [x([3, 4])] },
     { op: 'LpNormalization', inputs: [x([3, 4])], attributes: { p: 1, axis: 0 } },
     { op: 'MeanVarianceNormalization', inputs: [x([2, 3, 4, 4])] },
@@ -201,8 +295,16 @@ const cases: Record<string, Case[]> = {
   ],
   pooling: [
     { op: 'MaxPool', inputs: [x([2, 3, 9, 8])], attributes: { kernel_shape: [3, 2], strides: [2, 2] } },
-    { op: 'MaxPool', inputs: [x([2, 3, 9, 8])], attributes: { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] } },
-    { op: 'MaxPool', inputs: [x([2, 3, 9, 8])], attributes: { kernel_shape: [3, 3], strides: [2, 2], pads: [0, 0, 1, 1], ceil_mode: 1 } },
+    {
+      op: 'MaxPool',
+      inputs: [x([2, 3, 9, 8])],
+      attributes: { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] },
+    },
+    {
+      op: 'MaxPool',
+      inputs: [x([2, 3, 9, 8])],
+      attributes: { kernel_shape: [3, 3], strides: [2, 2], pads: [0, 0, 1, 1], ceil_mode: 1 },
+    },
     { op: 'MaxPool', inputs: [x([1, 2, 9, 8])], attributes: { kernel_shape: [2, 3], dilations: [2, 2] } },
     { op: 'MaxPool', inputs: [x([1, 2, 9])], attributes: { kernel_shape: [3], auto_pad: 'SAME_UPPER', strides: [2] } },
     { op: 'MaxPool', inputs: [x([1, 2, 8])], attributes: { kernel_shape: [3], auto_pad: 'SAME_LOWER', strides: [2] } },
@@ -211,18 +313,47 @@ const cases: Record<string, Case[]> = {
     { op: 'MaxPool', inputs: [x([2, 3, 6, 8])], attributes: { kernel_shape: [2, 2], strides: [2, 2] }, outputs: 2 },
     { op: 'AveragePool', inputs: [x([2, 3, 9, 8])], attributes: { kernel_shape: [3, 2], strides: [2, 2] } },
     { op: 'AveragePool', inputs: [x([2, 3, 9, 8])], attributes: { kernel_shape: [3, 3], pads: [1, 1, 1, 1] } },
-    { op: 'AveragePool', inputs: [x([2, 3, 9, 8])], attributes: { kernel_shape: [3, 3], pads: [1, 1, 1, 1], count_include_pad: 1 } },
-    { op: 'AveragePool', inputs: [x([2, 3, 9, 8])], attributes: { kernel_shape: [3, 3], pads: [0, 1, 1, 0], strides: [2, 2], ceil_mode: 1 } },
-    { op: 'AveragePool', inputs: [x([2, 3, 9, 8])], attributes: { kernel_shape: [3, 3], strides: [2, 2], ceil_mode: 1, count_include_pad: 1, pads: [1, 1, 1, 1] } },
-    { op: 'AveragePool', inputs: [x([2, 3, 9, 8])], attributes: { kernel_shape: [2, 3], auto_pad: 'SAME_UPPER', strides: [2, 2] } },
-    { op: 'AveragePool', inputs: [x([1, 2, 9, 8])], attributes: { kernel_shape: [2, 3], dilations: [2, 2], pads: [1, 1, 1, 1] }, opset: 19 },
+    {
+      op: 'AveragePool',
+      inputs: [x([2, 3, 9, 8])],
+      attributes: { kernel_shape: [3, 3], pads: [1, 1, 1, 1], count_include_pad: 1 },
+    },
+    {
+      op: 'AveragePool',
+      inputs: [x([2, 3, 9, 8])],
+      attributes: { kernel_shape: [3, 3], pads: [0, 1, 1, 0], strides: [2, 2], ceil_mode: 1 },
+    },
+    {
+      op: 'AveragePool',
+      inputs: [x([2, 3, 9, 8])],
+      attributes: { kernel_shape: [3, 3], strides: [2, 2], ceil_mode: 1, count_include_pad: 1, pads: [1, 1, 1, 1] },
+    },
+    {
+      op: 'AveragePool',
+      inputs: [x([2, 3, 9, 8])],
+      attributes: { kernel_shape: [2, 3], auto_pad: 'SAME_UPPER', strides: [2, 2] },
+    },
+    {
+      op: 'AveragePool',
+      inputs: [x([1, 2, 9, 8])],
+      attributes: { kernel_shape: [2, 3], dilations: [2, 2], pads: [1, 1, 1, 1] },
+      opset: 19,
+    },
     { op: 'GlobalAveragePool', inputs: [x([2, 3, 5, 4])] },
     { op: 'GlobalMaxPool', inputs: [x([2, 3, 5, 4, 2])] },
     { op: 'GlobalLpPool', inputs: [x([2, 3, 5])] },
     { op: 'LpPool', inputs: [x([2, 3, 6, 5])], attributes: { kernel_shape: [3, 2], strides: [2, 1] } },
     { op: 'LpPool', inputs: [x([2, 3, 6, 5])], attributes: { kernel_shape: [3, 3], pads: [1, 1, 1, 1], p: 3 } },
-    { op: 'MaxUnpool', inputs: [x([1, 1, 2, 2]), given('int64', [1, 1, 2, 2], [0, 3, 9, 14])], attributes: { kernel_shape: [2, 2], strides: [2, 2] } },
-    { op: 'MaxUnpool', inputs: [x([1, 1, 2, 2]), given('int64', [1, 1, 2, 2], [0, 3, 9, 14]), ints(1, 1, 5, 5)], attributes: { kernel_shape: [2, 2], strides: [2, 2] } },
+    {
+      op: 'MaxUnpool',
+      inputs: [x([1, 1, 2, 2]), given('int64', [1, 1, 2, 2], [0, 3, 9, 14])],
+      attributes: { kernel_shape: [2, 2], strides: [2, 2] },
+    },
+    {
+      op: 'MaxUnpool',
+      inputs: [x([1, 1, 2, 2]), given('int64', [1, 1, 2, 2], [0, 3, 9, 14]), ints(1, 1, 5, 5)],
+      attributes: { kernel_shape: [2, 2], strides: [2, 2] },
+    },
   ],
   movement: [
     { op: 'Reshape', inputs: [x([2, 3, 4]), ints(0, -1)] },
@@ -274,11 +405,23 @@ const cases: Record<string, Case[]> = {
     { op: 'ReverseSequence', inputs: [x([4, 2, 3]), ints(4, 4)] },
   ],
   reductions: [
-    ...['Sum', 'Mean', 'Max', 'Min', 'Prod', 'L1', 'L2', 'LogSumExp', 'SumSquare'].flatMap((kind): Case[] => [
-      { op: `Reduce${kind}`, inputs: [x([2, 3, 4])], attributes: kind === 'Sum' ? { keepdims: 0 } : { axes: [-1, 0], keepdims: 0 }, opset: kind === 'Sum' ? 13 : 12 },
-      { op: `Reduce${kind}`, inputs: [x([2, 3, 4]), ints(1)], opset: 18 },
-      { op: `Reduce${kind}`, inputs: [x([2, 3, 4]), constant('int64', [0], [])], attributes: { noop_with_empty_axes: 1 }, opset: 18 },
-    ]).filter(({ op, attributes }) => !(attributes?.noop_with_empty_axes && /L1|L2|Log|Square/.test(op))),
+    ...['Sum', 'Mean', 'Max', 'Min', 'Prod', 'L1', 'L2', 'LogSumExp', 'SumSquare']
+      .flatMap((kind): Case[] => [
+        {
+          op: `Reduce${kind}`,
+          inputs: [x([2, 3, 4])],
+          attributes: kind === 'Sum' ? { keepdims: 0 } : { axes: [-1, 0], keepdims: 0 },
+          opset: kind === 'Sum' ? 13 : 12,
+        },
+        { op: `Reduce${kind}`, inputs: [x([2, 3, 4]), ints(1)], opset: 18 },
+        {
+          op: `Reduce${kind}`,
+          inputs: [x([2, 3, 4]), constant('int64', [0], [])],
+          attributes: { noop_with_empty_axes: 1 },
+          opset: 18,
+        },
+      ])
+      .filter(({ op, attributes }) => !(attributes?.noop_with_empty_axes && /L1|L2|Log|Square/.test(op))),
     { op: 'ReduceLogSum', inputs: [x([2, 3], 0.1, 2), ints(1)] },
     { op: 'ReduceSum', inputs: [given('int32', [2, 3], [1, 2, 3, 4, 5, 6]), ints(0)] },
     ...['ArgMax', 'ArgMin'].flatMap((op): Case[] => [
@@ -301,12 +444,24 @@ const cases: Record<string, Case[]> = {
     { op: 'GatherND', inputs: [x([3, 4, 5]), given('int64', [2, 3], [0, 1, 2, 2, 3, 4])] },
     { op: 'GatherND', inputs: [x([2, 4, 5]), given('int64', [2, 1], [3, 1])], attributes: { batch_dims: 1 } },
     { op: 'ScatterElements', inputs: [x([3, 4]), given('int64', [2, 4], [0, 1, 2, 0, 2, 0, 1, -1]), x([2, 4])] },
-    { op: 'ScatterElements', inputs: [x([3, 4]), given('int64', [3, 2], [0, 1, 2, 2, 3, 0]), x([3, 2])], attributes: { axis: 1, reduction: 'add' } },
+    {
+      op: 'ScatterElements',
+      inputs: [x([3, 4]), given('int64', [3, 2], [0, 1, 2, 2, 3, 0]), x([3, 2])],
+      attributes: { axis: 1, reduction: 'add' },
+    },
     { op: 'Scatter', inputs: [x([3, 4]), given('int64', [1, 4], [0, 1, 2, 0]), x([1, 4])], opset: 10 },
     { op: 'ScatterND', inputs: [x([4, 3, 2]), given('int64', [2, 1], [3, 1]), x([2, 3, 2])] },
-    { op: 'ScatterND', inputs: [x([4, 3]), given('int64', [2, 2], [3, 1, 0, 2]), x([2])], attributes: { reduction: 'add' } },
+    {
+      op: 'ScatterND',
+      inputs: [x([4, 3]), given('int64', [2, 2], [3, 1, 0, 2]), x([2])],
+      attributes: { reduction: 'add' },
+    },
     { op: 'OneHot', inputs: [given('int64', [2, 2], [0, 3, -1, 1]), int(4), floats(0.25, 2)] },
-    { op: 'OneHot', inputs: [given('int64', [3], [0, 3, 1]), int(4), constant('int64', [2], [0, 1])], attributes: { axis: 0 } },
+    {
+      op: 'OneHot',
+      inputs: [given('int64', [3], [0, 3, 1]), int(4), constant('int64', [2], [0, 1])],
+      attributes: { axis: 0 },
+    },
     { op: 'NonZero', inputs: [constant('float', [2, 3], [1, 0, 2, 0, 0, 3])] },
     { op: 'Einsum', inputs: [x([2, 3, 4]), x([2, 4, 5])], attributes: { equation: 'bij,bjk->bik' } },
     { op: 'Einsum', inputs: [x([2, 3, 4]), x([2, 5, 4])], attributes: { equation: '...id, ...jd -> ...ij' } },
@@ -315,20 +470,61 @@ const cases: Record<string, Case[]> = {
   ],
   resizing: [
     ...(['half_pixel', 'pytorch_half_pixel', 'align_corners', 'asymmetric'] as const).flatMap((mode): Case[] => [
-      { op: 'Resize', inputs: [x([1, 2, 4, 5]), null, floats(1, 1, 2, 1.5)], attributes: { mode: 'linear', coordinate_transformation_mode: mode } },
-      { op: 'Resize', inputs: [x([1, 2, 6, 5]), null, null, ints(1, 2, 3, 9)], attributes: { mode: 'linear', coordinate_transformation_mode: mode } },
-      { op: 'Resize', inputs: [x([1, 1, 6, 5]), null, null, ints(1, 1, 9, 3)], attributes: { mode: 'cubic', coordinate_transformation_mode: mode } },
+      {
+        op: 'Resize',
+        inputs: [x([1, 2, 4, 5]), null, floats(1, 1, 2, 1.5)],
+        attributes: { mode: 'linear', coordinate_transformation_mode: mode },
+      },
+      {
+        op: 'Resize',
+        inputs: [x([1, 2, 6, 5]), null, null, ints(1, 2, 3, 9)],
+        attributes: { mode: 'linear', coordinate_transformation_mode: mode },
+      },
+      {
+        op: 'Resize',
+        inputs: [x([1, 1, 6, 5]), null, null, ints(1, 1, 9, 3)],
+        attributes: { mode: 'cubic', coordinate_transformation_mode: mode },
+      },
       ...(['round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil'] as const).map(
-        (nearest): Case => ({ op: 'Resize', inputs: [x([1, 2, 4, 6]), null, null, ints(1, 2, 7, 3)], attributes: { mode: 'nearest', nearest_mode: nearest, coordinate_transformation_mode: mode } }),
+        (nearest): Case => ({
+          op: 'Resize',
+          inputs: [x([1, 2, 4, 6]), null, null, ints(1, 2, 7, 3)],
+          attributes: { mode: 'nearest', nearest_mode: nearest, coordinate_transformation_mode: mode },
+        }),
       ),
     ]),
-    { op: 'Resize', inputs: [x([1, 2, 4, 5]), null, floats(1, 1, 2, 3)], attributes: { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' } },
-    { op: 'Resize', inputs: [x([1, 1, 4, 5]), null, floats(1, 1, 0.6, 0.6)], attributes: { mode: 'linear', antialias: 1 } },
-    { op: 'Resize', inputs: [x([1, 1, 8, 9]), null, null, ints(1, 1, 3, 5)], attributes: { mode: 'cubic', antialias: 1 } },
-    { op: 'Resize', inputs: [x([1, 1, 4, 5]), null, floats(1, 1, 2, 2)], attributes: { mode: 'cubic', cubic_coeff_a: f(-0.5), exclude_outside: 1 } },
+    {
+      op: 'Resize',
+      inputs: [x([1, 2, 4, 5]), null, floats(1, 1, 2, 3)],
+      attributes: { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' },
+    },
+    {
+      op: 'Resize',
+      inputs: [x([1, 1, 4, 5]), null, floats(1, 1, 0.6, 0.6)],
+      attributes: { mode: 'linear', antialias: 1 },
+    },
+    {
+      op: 'Resize',
+      inputs: [x([1, 1, 8, 9]), null, null, ints(1, 1, 3, 5)],
+      attributes: { mode: 'cubic', antialias: 1 },
+    },
+    {
+      op: 'Resize',
+      inputs: [x([1, 1, 4, 5]), null, floats(1, 1, 2, 2)],
+      attributes: { mode: 'cubic', cubic_coeff_a: f(-0.5), exclude_outside: 1 },
+    },
     { op: 'Resize', inputs: [x([1, 1, 4, 5]), null, floats(2, 2)], attributes: { mode: 'linear', axes: [2, 3] } },
-    { op: 'Resize', inputs: [x([1, 1, 4, 8]), null, null, ints(7, 8)], attributes: { mode: 'linear', axes: [2, 3], keep_aspect_ratio_policy: 'not_larger' } },
-    { op: 'Resize', inputs: [x([1, 1, 4, 5]), floats(0, 0, 0.4, 0.6, 1, 1, 0.9, 1.2), null, ints(1, 1, 3, 3)], attributes: { mode: 'linear', coordinate_transformation_mode: 'tf_crop_and_resize', extrapolation_value: f(10) }, opset: 13 },
+    {
+      op: 'Resize',
+      inputs: [x([1, 1, 4, 8]), null, null, ints(7, 8)],
+      attributes: { mode: 'linear', axes: [2, 3], keep_aspect_ratio_policy: 'not_larger' },
+    },
+    {
+      op: 'Resize',
+      inputs: [x([1, 1, 4, 5]), floats(0, 0, 0.4, 0.6, 1, 1, 0.9, 1.2), null, ints(1, 1, 3, 3)],
+      attributes: { mode: 'linear', coordinate_transformation_mode: 'tf_crop_and_resize', extrapolation_value: f(10) },
+      opset: 13,
+    },
     { op: 'Resize', inputs: [x([1, 1, 4, 5]), floats(1, 1, 2, 2)], attributes: { mode: 'nearest' }, opset: 10 },
     { op: 'Resize', inputs: [x([1, 1, 4, 5]), floats(1, 1, 2, 2)], attributes: { mode: 'linear' }, opset: 10 },
     { op: 'Upsample', inputs: [x([1, 2, 3, 4])], attributes: { scales: { floats: [1, 1, 2, 3] } }, opset: 7 },
@@ -338,26 +534,64 @@ const cases: Record<string, Case[]> = {
     ...['bilinear', 'nearest', 'bicubic'].flatMap((mode) =>
       ['zeros', 'border', 'reflection'].flatMap((padding_mode) =>
         [0, 1].map(
-          (align_corners): Case => ({ op: 'GridSample', inputs: [x([2, 3, 5, 6]), x([2, 4, 3, 2], -1.6, 1.6)], attributes: { mode, padding_mode, align_corners }, opset: 16 }),
+          (align_corners): Case => ({
+            op: 'GridSample',
+            inputs: [x([2, 3, 5, 6]), x([2, 4, 3, 2], -1.6, 1.6)],
+            attributes: { mode, padding_mode, align_corners },
+            opset: 16,
+          }),
         ),
       ),
     ),
-    ...[{}, { coordinate_transformation_mode: 'output_half_pixel' }].map(
+    ...([{}, { coordinate_transformation_mode: 'output_half_pixel' }] as Record<string, string>[]).map(
       (attributes): Case => ({
         op: 'RoiAlign',
-        inputs: [x([2, 3, 8, 8]), given('float', [3, 4], [0, 0, 14, 14, 3, 2, 11, 9, 6, 6, 20, 12]), given('int64', [3], [0, 1, 1])],
+        inputs: [
+          x([2, 3, 8, 8]),
+          given('float', [3, 4], [0, 0, 14, 14, 3, 2, 11, 9, 6, 6, 20, 12]),
+          given('int64', [3], [0, 1, 1]),
+        ],
         attributes: { output_height: 3, output_width: 2, sampling_ratio: 2, spatial_scale: f(0.5), ...attributes },
         opset: 16,
       }),
     ),
   ],
   recurrent: [
-    { op: 'LSTM', inputs: [x([5, 2, 3]), w([1, 16, 3]), w([1, 16, 4]), w([1, 32])], attributes: { hidden_size: 4 }, outputs: 3 },
-    { op: 'LSTM', inputs: [x([5, 2, 3]), w([2, 16, 3]), w([2, 16, 4]), w([2, 32]), null, x([2, 2, 4]), x([2, 2, 4])], attributes: { hidden_size: 4, direction: 'bidirectional' }, outputs: 3 },
-    { op: 'LSTM', inputs: [x([5, 2, 3]), w([1, 16, 3]), w([1, 16, 4]), null, null, null, null, w([1, 12])], attributes: { hidden_size: 4, direction: 'reverse' } },
-    { op: 'GRU', inputs: [x([5, 2, 3]), w([1, 12, 3]), w([1, 12, 4]), w([1, 24])], attributes: { hidden_size: 4 }, outputs: 2 },
-    { op: 'GRU', inputs: [x([5, 2, 3]), w([2, 12, 3]), w([2, 12, 4]), w([2, 24])], attributes: { hidden_size: 4, linear_before_reset: 1, direction: 'bidirectional' }, outputs: 2 },
-    { op: 'RNN', inputs: [x([4, 2, 3]), w([1, 4, 3]), w([1, 4, 4]), w([1, 8])], attributes: { hidden_size: 4 }, outputs: 2 },
+    {
+      op: 'LSTM',
+      inputs: [x([5, 2, 3]), w([1, 16, 3]), w([1, 16, 4]), w([1, 32])],
+      attributes: { hidden_size: 4 },
+      outputs: 3,
+    },
+    {
+      op: 'LSTM',
+      inputs: [x([5, 2, 3]), w([2, 16, 3]), w([2, 16, 4]), w([2, 32]), null, x([2, 2, 4]), x([2, 2, 4])],
+      attributes: { hidden_size: 4, direction: 'bidirectional' },
+      outputs: 3,
+    },
+    {
+      op: 'LSTM',
+      inputs: [x([5, 2, 3]), w([1, 16, 3]), w([1, 16, 4]), null, null, null, null, w([1, 12])],
+      attributes: { hidden_size: 4, direction: 'reverse' },
+    },
+    {
+      op: 'GRU',
+      inputs: [x([5, 2, 3]), w([1, 12, 3]), w([1, 12, 4]), w([1, 24])],
+      attributes: { hidden_size: 4 },
+      outputs: 2,
+    },
+    {
+      op: 'GRU',
+      inputs: [x([5, 2, 3]), w([2, 12, 3]), w([2, 12, 4]), w([2, 24])],
+      attributes: { hidden_size: 4, linear_before_reset: 1, direction: 'bidirectional' },
+      outputs: 2,
+    },
+    {
+      op: 'RNN',
+      inputs: [x([4, 2, 3]), w([1, 4, 3]), w([1, 4, 4]), w([1, 8])],
+      attributes: { hidden_size: 4 },
+      outputs: 2,
+    },
   ],
 };
 

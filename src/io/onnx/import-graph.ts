@@ -375,20 +375,16 @@ class GraphBuilder implements GraphContext {
 
   /** A value that this graph does not make: one of the graph around it, or an error. */
   #readOutside(name: string, reader: OnnxNode | null): void {
-    if (this.around === null || !this.around.#has(name)) {
+    if (this.around === null || !this.around.has(name)) {
       if (reader === null) throw new FormatError(`onnx: nothing makes the output '${name}'`);
       throw reader.fail(`it reads the value '${name}', which nothing makes`);
     }
     if (this.around.#constant(name) === undefined) this.#outside.add(name);
   }
 
-  #has(name: string): boolean {
+  private has(name: string): boolean {
     const here = this.#constant(name) !== undefined || this.#inputs.some((input) => input.name === name);
-    return (
-      here ||
-      this.#nodes.some((node) => node.outputs.includes(name)) ||
-      (this.around !== null && this.around.#has(name))
-    );
+    return here || this.#nodes.some((node) => node.outputs.includes(name)) || (this.around?.has(name) ?? false);
   }
 }
 

@@ -4,8 +4,10 @@
  * pictures may have any size that the graph itself allows. Source: github.com/onnx/onnx, docs/IR.md and docs/Operators.md.
  */
 
+import type { Preprocessing } from '../../models/index.js';
 import { GraphModule, type GraphSpec } from '../../nn/graph-module.js';
 import { ConfigError, FormatError } from '../../util/errors.js';
+import { readFacts } from '../weights-metadata.js';
 import { buildGraph, modelContext } from './import-graph.js';
 import { parseOnnx } from './model-file.js';
 import { DataType, type ModelProto, type ValueInfoProto } from './schema.js';
@@ -38,7 +40,11 @@ export interface OnnxMetadata {
   readonly outputs: readonly OnnxValue[];
   /** How often each operator stands in the file's graph, the most frequent first. */
   readonly operators: ReadonlyMap<string, number>;
-  /** What writers keep beside the graph, such as `fovea.preprocessing` and `fovea.classes`. */
+  /** What pictures go through before the network, where the file says it in fovea's words. */
+  readonly preprocessing: Preprocessing | null;
+  /** Names of the classes, in the order of the outputs, likewise. */
+  readonly classes: readonly string[] | null;
+  /** All that the writer kept beside the graph. */
   readonly properties: Readonly<Record<string, string>>;
 }
 
@@ -68,6 +74,7 @@ export function importModel(model: ModelProto, { external, outputs }: ImportOpti
   if (outputs?.length === 0) throw new ConfigError('importOnnx: name at least one output');
   const built = buildGraph(graph, modelContext(model, external), outputs);
   const declared = new Map([...graph.valueInfo, ...graph.output].map((info) => [info.name, info]));
+  const properties = Object.fromEntries(model.metadataProps.map(({ key, value }) => [key, value]));
   const counts = new Map<string, number>();
   for (const { opType } of graph.node) counts.set(opType, (counts.get(opType) ?? 0) + 1);
   const metadata: OnnxMetadata = {
@@ -79,7 +86,8 @@ export function importModel(model: ModelProto, { external, outputs }: ImportOpti
       return info === undefined ? { name, dtype: 'UNDEFINED', shape: null } : described(info);
     }),
     operators: new Map([...counts].sort(([, a], [, b]) => b - a)),
-    properties: Object.fromEntries(model.metadataProps.map(({ key, value }) => [key, value])),
+    ...factsOf(properties),
+    properties,
   };
   const inputs = built.inputs.map(({ name }) => name);
   const { steps, tensors } = built;
@@ -89,6 +97,19 @@ export function importModel(model: ModelProto, { external, outputs }: ImportOpti
     if (error instanceof ConfigError) throw new FormatError(`onnx: ${error.message}`);
     throw error;
   }
+}
+
+/** What cannot be read is as good as absent: the network itself does not need it. */
+function factsOf(properties: Readonly<Record<string, string>>): Pick<OnnxMetadata, 'preprocessing' | 'classes'> {
+  const read = (key: string): Pick<OnnxMetadata, 'preprocessing' | 'classes'> => {
+    try {
+      return readFacts(Object.hasOwn(properties, key) ? { [key]: properties[key] } : {});
+    } catch (error) {
+      if (error instanceof FormatError) return { preprocessing: null, classes: null };
+      throw error;
+    }
+  };
+  return { preprocessing: read('fovea.preprocessing').preprocessing, classes: read('fovea.classes').classes };
 }
 
 /** @throws {FormatError} for inputs that are no tensors. */

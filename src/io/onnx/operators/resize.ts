@@ -94,7 +94,7 @@ function cubic(x: number, a: number): number {
 function weights(axis: Axis, s: Sampling): Float32Array<ArrayBuffer> {
   const { from, to, scale } = axis;
   const matrix = new Float32Array(to * from);
-  // Antialiased, the filter widens with the reduction, and what lies outside does not count.
+  // Antialiased, the filter widens with the reduction; what lies outside repeats the edge.
   const stretch = s.antialias ? Math.max(1, 1 / scale) : 1;
   const reach = (s.mode === 'cubic' ? 2 : 1) * stretch;
   const kernel = (d: number) =>
@@ -106,7 +106,7 @@ function weights(axis: Axis, s: Sampling): Float32Array<ArrayBuffer> {
     const taps: [at: number, weight: number][] = [];
     for (let i = Math.floor(x - reach) + 1; i < x + reach; i++) {
       const outside = i < 0 || i >= from;
-      if (outside && (s.excludeOutside || s.antialias)) continue;
+      if (outside && s.excludeOutside) continue;
       taps.push([Math.max(0, Math.min(from - 1, i)), kernel(i - x)]);
     }
     const sum = s.excludeOutside || s.antialias ? taps.reduce((total, [, w]) => total + w, 0) : 1;
