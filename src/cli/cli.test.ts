@@ -282,6 +282,58 @@ describe('fovea train on CIFAR', () => {
       'lenet5 is made for pictures of [1, 28, 28]; these have [3, 32, 32], which it cannot take',
     );
   });
+
+  it('goes on from weights, with layers frozen and another head; names pictures and lists tensors by the file alone', async () => {
+    const files = join(folder, 'cifar');
+    const weights = join(folder, 'runs', 'cifar', 'model.safetensors');
+    const tuned = join(folder, 'runs', 'tuned');
+    const args = [
+      '--model',
+      'resnet18',
+      '--option',
+      'stem=cifar',
+      '--limit',
+      '32',
+      '--batch-size',
+      '16',
+      '--seed',
+      '2',
+    ];
+    const from = ['--weights', weights, '--freeze', 'layer*', '--freeze', 'bn1'];
+    const trained = await fovea('train', files, ...args, ...from, '--out', tuned, '--json');
+    expect(trained.err).toBe('');
+    expect(records(trained.out)[0]).toMatchObject({ event: 'weights', loaded: 122, kept: [], source: null });
+    const [before, after] = [
+      (await readSafetensors(weights)).tensors,
+      (await readSafetensors(join(tuned, 'model.safetensors'))).tensors,
+    ];
+    const moved = [...after]
+      .filter(([name, { data }]) => data.some((v, i) => v !== before.get(name)!.data[i]))
+      .map(([name]) => name);
+    expect(moved).toEqual(['conv1.weight', 'fc.bias', 'fc.weight']);
+    const longer = await fovea('train', '--resume', '--out', tuned, '--epochs', '2', '--json');
+    expect([longer.err, last(longer.out).event]).toEqual(['', 'done']);
+    const resumed = (await readSafetensors(join(tuned, 'model.safetensors'))).tensors;
+    expect(resumed.get('layer1.0.conv1.weight')).toEqual(before.get('layer1.0.conv1.weight'));
+    expect((await fovea('train', files, ...args, '--freeze', 'layr1')).err).toContain('layer1');
+
+    const picture = {
+      data: Uint8Array.from({ length: 3 * 40 * 50 }, (_, i) => (i < 2000 ? 220 : 60)),
+      shape: [3, 40, 50] as const,
+    };
+    await writeFile(join(folder, 'red.png'), await encodePng(picture));
+    const named = last((await fovea('predict', weights, 'red.png', '--json')).out);
+    expect(named).toMatchObject({ event: 'prediction', file: 'red.png', class: '1' });
+
+    const listed = await fovea('inspect', weights);
+    expect(listed.out).toMatch(/^fc\.weight +F32 +\[10, 512\] +5,120$/m);
+    expect(listed.out).toContain('model: resnet18 {"stem":"cifar","numClasses":10}');
+    expect(last((await fovea('inspect', weights, '--json')).out)).toMatchObject({
+      event: 'file',
+      format: 'safetensors',
+      tensors: 122,
+    });
+  });
 });
 
 describe('fovea train', () => {

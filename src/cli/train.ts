@@ -5,21 +5,28 @@ import { join, relative } from 'node:path';
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import type { Dataset } from '../data/index.js';
-import { type JsonObject, type RunConfig, RunFolder, writeFileAtomic } from '../io/all.node.js';
-import { type ModelBuilder, pictureShape } from '../models/index.js';
-import { summary } from '../nn/index.js';
+import {
+  type JsonObject,
+  type LoadReport,
+  loadWeights,
+  type RunConfig,
+  RunFolder,
+  writeFileAtomic,
+} from '../io/all.node.js';
+import { type ModelBuilder, type Preprocessing, pictureShape } from '../models/index.js';
+import { freeze, type Module, summary } from '../nn/index.js';
 import { crossEntropy, nll } from '../nn/loss.js';
 import { Adam, AdamW, CosineAnnealingLR, type LRScheduler, SGD } from '../optim/index.js';
 import { manualSeed, type OpenedDevice, type Parameter } from '../tensor/index.js';
 import { EarlyStopping, type Evaluation, type FitResult, RunRecorder, Trainer } from '../train/all.node.js';
-import { ShapeError } from '../util/errors.js';
+import { ConfigError, ShapeError } from '../util/errors.js';
 import { chooseData, type DataChoice, fromJson, type OpenedData, openData, toJson } from './dataset.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
 import { bytes, duration, grouped, print, printJson } from './output.js';
 import { Progress } from './progress.js';
 import { printEvaluation } from './report.js';
 import { modelNamed } from './summary.js';
-import { decimal, exitCodes, Interrupted, modelOption, oneOf, UsageError, wholeNumber } from './usage.js';
+import { decimal, exitCodes, Interrupted, modelOption, oneOf, several, UsageError, wholeNumber } from './usage.js';
 import { version } from './version.js';
 
 const optimizers = ['adam', 'adamw', 'sgd'] as const;
@@ -29,6 +36,8 @@ interface Flags extends DeviceFlags {
   model: string;
   /** Of the model's builder. */
   option: JsonObject;
+  weights?: string;
+  freeze: string[];
   epochs: number;
   batchSize: number;
   optimizer: (typeof optimizers)[number];
@@ -60,6 +69,8 @@ const trainingFlags = [
   'schedule',
   'clipGradNorm',
   'patience',
+  'weights',
+  'freeze',
 ] as const;
 const dataFlags = ['limit', 'testLimit', 'validation'] as const;
 
@@ -76,6 +87,16 @@ export function command(): Command {
     .argument('[data]', "mnist, or a folder with MNIST's four IDX files or CIFAR's binary ones")
     .option('--model <name>', 'which network: a name from `fovea models`', 'classic')
     .option('--option <name=value>', 'how the network is built, several times if need be: stem=cifar', modelOption, {})
+    .option(
+      '--weights <file>',
+      'begin from these weights: .safetensors, .pth, .pt; a head for other classes is left out',
+    )
+    .option(
+      '--freeze <pattern>',
+      'parameters that keep their values, several times if need be: layer1, "layer*.0.bn1", "**.bias"',
+      several,
+      [],
+    )
     .option('--epochs <n>', 'how often to go through the training pictures', wholeNumber(), 1)
     .option('--batch-size <n>', 'pictures in a step', wholeNumber(), 64)
     .option('--optimizer <name>', optimizers.join(', '), oneOf(optimizers), 'adam')
@@ -115,6 +136,7 @@ interface Run {
   readonly data: OpenedData;
   readonly choice: DataChoice;
   readonly config: RunConfig;
+  readonly model: Module;
 }
 
 async function begin(dataName: string | undefined, flags: Flags): Promise<Run> {
@@ -125,6 +147,11 @@ async function begin(dataName: string | undefined, flags: Flags): Promise<Run> {
   const [channels] = data.train.shape;
   const options: JsonObject = channels === build.input[0] ? flags.option : { inChannels: channels, ...flags.option };
   checkFit(build, options, data.train);
+  manualSeed(flags.seed);
+  const model = build({ ...options, numClasses: data.train.classes.length });
+  const wanted = flags.weights === undefined ? null : await startFrom(model, flags.weights, flags);
+  const { mean, std } = wanted !== null && wanted.mean.length === channels ? wanted : data.normalize;
+  if (flags.freeze.length > 0) freeze(model, flags.freeze);
   const path = flags.out ?? (await freeFolder(`runs/${dataName === 'mnist' ? 'mnist' : 'folder'}-${flags.model}`));
   if (await exists(join(path, 'config.json'))) {
     throw new UsageError(
@@ -135,14 +162,31 @@ async function begin(dataName: string | undefined, flags: Flags): Promise<Run> {
     format: 'fovea-run',
     version: 1,
     model: { name: flags.model, options },
-    input: { shape: [...data.train.shape], mean: [...data.normalize.mean], std: [...data.normalize.std] },
+    input: { shape: [...data.train.shape], mean: [...mean], std: [...std] },
     classes: [...data.train.classes],
     seed: flags.seed,
     training: pick(flags, trainingFlags) as JsonObject,
     data: toJson(choice),
     made: { at: new Date().toISOString(), fovea: await version(), node: process.versions.node },
   };
-  return { folder: await RunFolder.create(path, config), data, choice, config };
+  return { folder: await RunFolder.create(path, config), data, choice, config, model };
+}
+
+/** Loads weights to begin from; what they want pictures to be normalised by. A head of another number of classes is left out. */
+async function startFrom(model: Module, file: string, { json }: Flags): Promise<Preprocessing | null> {
+  let report: LoadReport;
+  try {
+    report = await loadWeights(model, file);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    report = await loadWeights(model, file, { head: 'drop' }).catch(() => {
+      throw error; // it was not the head: the first report says what it was
+    });
+  }
+  if (json)
+    printJson({ event: 'weights', file, loaded: report.loaded.length, kept: report.kept, source: report.source });
+  else print(`${report}\n`);
+  return report.preprocessing;
 }
 
 /** Whether the model takes pictures of this size: asked of the model itself, which computes nothing for it. */
@@ -171,14 +215,14 @@ async function reopen(dataName: string | undefined, flags: Flags, given: (flag: 
     ...trainingFlags.map((name) => [name, training[name], flags[name]] as [string, unknown, unknown]),
     ...dataFlags.map((name) => [name, choice[name], flags[name]] as [string, unknown, unknown]),
     ['model', config.model.name, flags.model],
-    ['option', JSON.stringify(config.model.options), JSON.stringify(flags.option)],
+    ['option', config.model.options, flags.option],
     ['seed', config.seed, flags.seed],
   ];
   for (const [name, before, after] of now) {
-    if (!given(name) || before === after) continue;
+    if (!given(name) || JSON.stringify(before) === JSON.stringify(after)) continue;
     if (name === 'epochs') continue;
     throw new UsageError(
-      `${flags.out} was begun with ${flagName(name)} ${before ?? '(none)'}; a resumed run keeps that. Leave the option out, or begin a new run.`,
+      `${flags.out} was begun with ${flagName(name)} ${typeof before === 'object' ? JSON.stringify(before) : (before ?? '(none)')}; a resumed run keeps that. Leave the option out, or begin a new run.`,
     );
   }
   if (dataName !== undefined && (await chooseData(dataName)) !== choice.source) {
@@ -193,16 +237,19 @@ async function reopen(dataName: string | undefined, flags: Flags, given: (flag: 
     await writeFileAtomic(join(flags.out, 'config.json'), `${JSON.stringify(kept, null, 2)}\n`);
   }
   Object.assign(flags, { model: config.model.name, seed: config.seed });
-  return { folder, data: await openData(choice, config.seed), choice, config: kept };
+  manualSeed(flags.seed);
+  const model = modelNamed(config.model.name)({ ...config.model.options, numClasses: config.classes.length });
+  if (flags.freeze !== undefined && flags.freeze.length > 0) freeze(model, flags.freeze); // older runs have none
+  return { folder, data: await openData(choice, config.seed), choice, config: kept, model };
 }
 
-async function work({ folder, data, config }: Run, flags: Flags, device: OpenedDevice): Promise<void> {
+async function work({ folder, data, config, model }: Run, flags: Flags, device: OpenedDevice): Promise<void> {
   const { path } = folder;
   const json = flags.json === true;
   const build = modelNamed(flags.model);
-  manualSeed(flags.seed);
-  const model = build({ ...config.model.options, numClasses: config.classes.length });
-  const optimizer = makeOptimizer(flags, model.parameters());
+  const trained = model.parameters().filter((parameter) => parameter.requiresGrad);
+  if (trained.length === 0) throw new UsageError('--freeze leaves nothing to train');
+  const optimizer = makeOptimizer(flags, trained);
   const progress = new Progress({ json, live: !json && process.stdout.isTTY === true });
   const recorder = new RunRecorder(folder, {
     every: flags.checkpointEvery,
@@ -220,7 +267,7 @@ async function work({ folder, data, config }: Run, flags: Flags, device: OpenedD
     epochs: flags.epochs,
     batchSize: flags.batchSize,
     seed: flags.seed,
-    normalize: data.normalize,
+    normalize: { mean: config.input.mean, std: config.input.std },
     clipGradNorm: flags.clipGradNorm,
     scheduler: makeSchedule(flags, optimizer, Math.ceil(data.train.length / flags.batchSize)),
     scheduleEvery: 'step',

@@ -59,3 +59,8 @@ export function modelOption(text: string, before: JsonObject): JsonObject {
   if (value === 'true' || value === 'false') return { ...before, [name]: value === 'true' };
   return { ...before, [name]: value.trim() !== '' && Number.isFinite(Number(value)) ? Number(value) : value };
 }
+
+/** An option that may be given several times. */
+export function several(text: string, before: readonly string[]): string[] {
+  return [...before, text];
+}

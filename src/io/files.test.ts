@@ -24,6 +24,7 @@ import { FileError, fileError } from './file-error.node.js';
 import type { HostTensor } from './host-tensor.js';
 import { type RunConfig, RunFolder } from './run-folder.node.js';
 import { readSafetensors, SafetensorsFile, writeSafetensors } from './safetensors.node.js';
+import { readFacts } from './weights-metadata.js';
 
 let folder: string;
 beforeEach(() => {
@@ -164,7 +165,7 @@ describe('RunFolder', () => {
   it('keeps config, model, metrics and checkpoints', async () => {
     const path = join(folder, 'deep', 'run');
     const run = await RunFolder.create(path, config);
-    await run.writeModel(tensors, { fovea: '0.1.0' });
+    await run.writeModel(tensors);
     await run.appendMetrics({ epoch: 1, loss: 0.5 });
     await run.appendMetrics({ epoch: 2, loss: 0.25 });
     await run.saveCheckpoint('last', tensors, { epoch: 2, batch: 7 });
@@ -178,7 +179,17 @@ describe('RunFolder', () => {
     ]);
     expect(await again.loadCheckpoint('last')).toEqual({ tensors, state: { epoch: 2, batch: 7 } });
     expect(await again.loadCheckpoint('best')).toBeNull();
-    expect((await readSafetensors(again.modelPath)).metadata).toEqual({ format: 'pt', fovea: '0.1.0' });
+    // The file of weights says by itself what it is, what pictures it wants, what its outputs are called.
+    const { metadata } = await readSafetensors(again.modelPath);
+    const { model, preprocessing, classes } = readFacts(metadata);
+    expect(metadata.format).toBe('pt');
+    expect(model).toEqual({
+      name: config.model.name,
+      options: { ...config.model.options, numClasses: config.classes.length },
+    });
+    expect(classes).toEqual(config.classes);
+    const [, height, width] = config.input.shape;
+    expect(preprocessing).toMatchObject({ crop: [height, width], mean: config.input.mean, std: config.input.std });
   });
 
   it('does not overwrite a run, and knows when there is none', async () => {

@@ -14,6 +14,7 @@ import { parseOnnx } from './onnx/model-file.js';
 import { DataType, type GraphProto, type ModelProto, type ValueInfoProto } from './onnx/schema.js';
 import { anyObject, array, type JsonObject } from './schema.js';
 import { openWeights, type WeightsFile } from './weights-file.js';
+import { readFacts } from './weights-metadata.js';
 import { recognise } from './weights-recognise.js';
 import { isZip, openZip, readZipEntry } from './zip.js';
 
@@ -81,14 +82,24 @@ function inspectWeights({ format, entries, metadata, path, prefix, other }: Weig
   if (path !== '') facts['tensors stand in'] = path;
   if (prefix !== '') facts['names begin with'] = prefix;
   if (other.length > 0) facts['holds besides'] = other.join(', ');
-  try {
-    const { builder, why, alternatives } = recognise(entries);
-    facts['looks like'] =
-      `${builder.modelName}: ${why}${alternatives.length > 0 ? `; or ${alternatives.join(', ')}` : ''}`;
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error; // none of the registry's: nothing to say
+  const named = readFacts(metadata).model;
+  if (named !== null) facts.model = `${named.name} ${JSON.stringify(named.options)}`;
+  else {
+    const looks = lookalike(entries);
+    if (looks !== null) facts['looks like'] = looks;
   }
   return { format, facts, tensors, steps: [], metadata };
+}
+
+/** Which model of the registry these tensors fit, in words; null if none. */
+function lookalike(entries: WeightsFile['entries']): string | null {
+  try {
+    const { builder, why, alternatives } = recognise(entries);
+    return `${builder.modelName}: ${why}${alternatives.length > 0 ? `; or ${alternatives.join(', ')}` : ''}`;
+  } catch (error) {
+    if (error instanceof ConfigError) return null;
+    throw error;
+  }
 }
 
 function inspectOnnx(model: ModelProto, folder: string): Content {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lenet5, resnet18 } from '../models/index.js';
 import { countElements, inspectFile } from './inspect.node.js';
 import { exportOnnx } from './onnx/export.js';
+import { readSafetensors, writeSafetensors } from './safetensors.node.js';
 import { saveWeights } from './weights.node.js';
 
 const golden = (name: string) => fileURLToPath(new URL(`../../test/golden/data/${name}`, import.meta.url));
@@ -27,8 +28,11 @@ describe('inspectFile', () => {
       type: 'F32',
       shape: [3, 512],
     });
-    expect(facts['looks like']).toMatch(/^resnet18: /);
+    expect(facts.model).toBe('resnet18 {"numClasses":3}');
     expect(JSON.parse(metadata['fovea.classes'])).toEqual(['a', 'b', 'c']);
+    const { tensors: plain } = await readSafetensors(file);
+    await writeSafetensors(file, plain);
+    expect((await inspectFile(file)).facts['looks like']).toMatch(/^resnet18: /);
   });
 
   it('lists an ONNX graph: what goes in and out, its operations, its weights', async () => {

@@ -27,6 +27,7 @@ import {
   parseJson,
   string,
 } from './schema.js';
+import { countsBatches, writeFacts } from './weights-metadata.js';
 
 const configSchema = object(
   {
@@ -107,12 +108,17 @@ export class RunFolder {
     return join(this.path, 'metrics.jsonl');
   }
 
-  async writeModel(
-    tensors: Iterable<readonly [string, HostTensor]>,
-    metadata: Readonly<Record<string, string>> = {},
-  ): Promise<void> {
+  /** The finished weights: a file that stands by itself, for `loadModel` and `fovea predict` as for PyTorch. */
+  async writeModel(tensors: Iterable<readonly [string, HostTensor]>): Promise<void> {
+    const { model, input, classes } = this.config;
+    const [, height, width] = input.shape;
+    const facts = writeFacts({
+      model: { name: model.name, options: { ...model.options, numClasses: classes.length } },
+      preprocessing: { resize: Math.min(height, width), crop: [height, width], interpolation: 'bilinear', mean: input.mean, std: input.std }, // biome-ignore format: one sentence
+      classes,
+    });
     // `format: pt` is what other readers of safetensors look for before they accept a file.
-    await writeSafetensors(this.modelPath, tensors, { format: 'pt', ...metadata });
+    await writeSafetensors(this.modelPath, tensors, { format: 'pt', ...facts }, { int64: countsBatches });
   }
 
   /** Whether the finished weights are there. */

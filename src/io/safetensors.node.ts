@@ -7,6 +7,7 @@ import { fileError } from './file-error.node.js';
 import type { HostTensor } from './host-tensor.js';
 import {
   decodeEntry,
+  type EncodeOptions,
   encodeSafetensors,
   parseSafetensorsHeader,
   type Safetensors,
@@ -77,8 +78,9 @@ export async function writeSafetensors(
   path: string,
   tensors: Iterable<readonly [string, HostTensor]>,
   metadata: Readonly<Record<string, string>> = {},
+  options: EncodeOptions = {},
 ): Promise<void> {
-  await writeFileAtomic(path, encodeSafetensors(tensors, metadata));
+  await writeFileAtomic(path, encodeSafetensors(tensors, metadata, options));
 }
 
 async function readRange(handle: FileHandle, start: number, end: number): Promise<Uint8Array> {
