@@ -15,7 +15,10 @@ export async function openSession(file: Uint8Array) {
   const session = await ort.InferenceSession.create(file, { executionProviders: ['wasm'] });
   return {
     async run(inputs: Readonly<Record<string, HostTensor>>): Promise<Record<string, HostTensor>> {
-      const feeds = Object.entries(inputs).map(([name, x]) => [name, new ort.Tensor(x.dtype, x.data as never, x.shape)]);
+      const feeds = Object.entries(inputs).map(([name, x]) => [
+        name,
+        new ort.Tensor(x.dtype, x.data as never, x.shape),
+      ]);
       const outputs = await session.run(Object.fromEntries(feeds));
       return Object.fromEntries(Object.entries(outputs).map(([name, y]) => [name, hostTensor(y)]));
     },
@@ -30,7 +33,10 @@ function hostTensor(value: ort.Tensor): HostTensor {
 }
 
 /** Numbers in ±1 (or whole ones below `limit`), the same for the same seed. */
-export function numbers(shape: Shape, { seed = 1, dtype = 'float32' as HostTensor['dtype'], limit = 10 } = {}): HostTensor {
+export function numbers(
+  shape: Shape,
+  { seed = 1, dtype = 'float32' as HostTensor['dtype'], limit = 10 } = {},
+): HostTensor {
   const data = allocate(dtype, numel(shape));
   const next = generator(seed);
   for (let i = 0; i < data.length; i++) data[i] = dtype === 'float32' ? 2 * next() - 1 : Math.floor(next() * limit);

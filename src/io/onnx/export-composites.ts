@@ -5,19 +5,24 @@
  */
 
 import { attrsKey } from '../../graph/key.js';
-import type { Node } from '../../graph/node.js';
+import type { AnyOp, Node } from '../../graph/node.js';
 import { Storage } from '../../graph/storage.js';
+import { mulOp } from '../../ops/elementwise.js';
+import { type ReduceAttrs, sumOp } from '../../ops/reduce.js';
 import { buffer, uniformValue } from '../../ops/source.js';
 import { F, Tensor } from '../../tensor/index.js';
 import { clip } from './export-elementwise.js';
 import { type Attributes, type Emission, type Match, type Rule, type RuleContext, single } from './export-emit.js';
 import type { ValueType } from './export-graph.js';
+import { reduction } from './export-structured.js';
 
 interface Row {
   /** The function, with a parameter for those that have one. */
   readonly make: (x: Tensor, parameter: number) => Tensor;
   /** Whether `make` reads its parameter. */
   readonly parameter?: boolean;
+  /** What in the recorded graph stands for the operand, if not the argument itself. */
+  readonly operand?: (root: Node) => Node;
   /** First opset that has the operator. */
   readonly since?: number;
   emit(x: Node, numbers: readonly number[], context: RuleContext): Match;
@@ -41,6 +46,7 @@ const rows: readonly Row[] = [
   { make: (x) => F.softplus(x), emit: operator('Softplus') },
   { make: (x) => F.softsign(x), emit: operator('Softsign') },
   { make: (x) => F.selu(x), emit: operator('Selu') },
+  { make: (x) => F.norm(x), operand: (root) => root.inputs[0].inputs[0], emit: rootOfSquares },
   {
     make: (x, slope) => F.leakyRelu(x, slope),
     parameter: true,
@@ -81,10 +87,11 @@ function patterns(): (Row & { readonly pattern: Pattern })[] {
   return made;
 }
 
-function patternOf({ make, parameter = false }: Row): Pattern {
-  const x = buffer(new Storage([2, 3], 'float32', null));
-  const call = (number: number) => make(new Tensor(x), number).current;
+function patternOf({ make, operand, parameter = false }: Row): Pattern {
+  const argument = buffer(new Storage([2, 3], 'float32', null));
+  const call = (number: number) => make(new Tensor(argument), number).current;
   const root = call(0.375);
+  const x = operand?.(root) ?? argument;
   const open = new Set<Node>();
   if (parameter) openConstants(root, call(0.625), open);
   return { root, x, open };
@@ -113,6 +120,14 @@ function match({ root, x, open }: Pattern, node: Node, { trace }: RuleContext): 
     return alike && p.inputs.every((input, i) => same(input, n.inputs[i]));
   };
   return same(root, node) && bound !== null && !trace.isFixed(bound) ? { x: bound, numbers } : null;
+}
+
+/** A root whose slope at 0 is 0 and which is otherwise one like any other: of a sum of squares, the length. */
+function rootOfSquares(x: Node, _numbers: readonly number[], context: RuleContext): Match {
+  const [squares] = x.inputs;
+  const isLength =
+    x.op === (sumOp as AnyOp) && squares.op === (mulOp as AnyOp) && squares.inputs[0] === squares.inputs[1];
+  return isLength ? reduction('ReduceL2', squares.inputs[0], x.attrs as ReduceAttrs, context) : single('Sqrt', [x]);
 }
 
 /** As PyTorch writes it, which runtimes know to fuse: x · (erf(x / √2) + 1) · ½. */

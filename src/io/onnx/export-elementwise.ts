@@ -106,12 +106,15 @@ export function clip(x: Node, { min, max }: ClampAttrs): Match {
 function cast(node: Node, { trace }: RuleContext): Match {
   const to = (dtype: DType) => ({ to: { i: dataTypes[dtype] } });
   const [x] = node.inputs;
-  // A byte keeps the low bits of an integer; of a float beyond it ONNX says nothing.
-  if (node.dtype !== 'uint8' || x.dtype !== 'float32') return single('Cast', [x], to(node.dtype));
+  // A byte keeps the low bits of the whole number; of one beyond a byte ONNX says nothing, and runtimes differ.
+  if (node.dtype !== 'uint8' || x.dtype === 'bool') return single('Cast', [x], to(node.dtype));
   const whole = { dtype: 'int32', dims: trace.dims(node) } as const;
   return {
     operands: [x],
-    emit: (e, names) => e.result('Cast', [e.step('Cast', names, to('int32'), whole)], to('uint8')),
+    emit: (e, [name]) => {
+      const number = x.dtype === 'int32' ? name : e.step('Cast', [name], to('int32'), whole);
+      return e.result('Cast', [e.step('Mod', [number, e.graph.scalar(256, 'int32')], {}, whole)], to('uint8'));
+    },
   };
 }
 

@@ -18,6 +18,8 @@ import { broadcastDims, type Dims, fixedDims, place, sameDims, type Trace } from
 export interface Match {
   /** The values it is made of. */
   readonly operands: readonly Node[];
+  /** It is this value itself. */
+  readonly same?: Node;
   /** The module that its nodes belong to; left out, the one that recorded the value. */
   readonly scope?: string | null;
   /** Writes the nodes that make it, given the operands' names, and returns its name. */
@@ -147,7 +149,18 @@ export class Emitter implements RuleContext {
   #write(root: Node): void {
     const path: { node: Node; match: Match; next: number }[] = [];
     const enter = (node: Node) => {
-      if (this.#isWritten(node)) path.push({ node, match: this.#match(node), next: 0 });
+      if (!this.#isWritten(node)) return;
+      const match = this.#match(node);
+      const result = this.#results.get(node);
+      if (
+        result !== undefined &&
+        match.same !== undefined &&
+        this.#isWritten(match.same) &&
+        !this.#results.has(match.same)
+      ) {
+        this.#results.set(match.same, result);
+      }
+      path.push({ node, match, next: 0 });
     };
     enter(root);
     while (path.length > 0) {
@@ -253,7 +266,7 @@ export class Emitter implements RuleContext {
 
 /** A match that is another value. */
 export function alias(node: Node): Match {
-  return { operands: [node], emit: (_, [name]) => name };
+  return { operands: [node], same: node, emit: (_, [name]) => name };
 }
 
 /** A match of one ONNX node. */

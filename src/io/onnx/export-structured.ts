@@ -163,8 +163,9 @@ function biasOf(node: Node, to: Node, { trace }: RuleContext): Node | null {
   const bare = unrepeated(node, trace);
   if (!trace.isFixed(bare)) return null;
   const channels = to.shape[1];
-  const perChannel = [channels, ...to.shape.slice(2).map(() => 1)];
-  const fits = sameShape(bare.shape, perChannel) || sameShape(bare.shape, [1, ...perChannel]);
+  const perChannel = [1, channels, ...to.shape.slice(2).map(() => 1)];
+  const missing = perChannel.length - bare.shape.length;
+  const fits = missing >= 0 && numel(bare.shape) === channels && sameShape(bare.shape, perChannel.slice(missing));
   return fits ? flat(bare, trace) : null;
 }
 
@@ -299,7 +300,8 @@ function sumPool(node: Node, { trace }: RuleContext): Match {
 
 // — reductions —
 
-function reduction(opType: string, x: Node, { axes, keepDims }: ReduceAttrs, { opset }: RuleContext): Match {
+/** A reduction along axes. */
+export function reduction(opType: string, x: Node, { axes, keepDims }: ReduceAttrs, { opset }: RuleContext): Match {
   const keepdims = { i: keepDims ? 1 : 0 };
   // Axes became an input: of ReduceSum with opset 13, of the others with 18.
   if (opset < 18 && opType !== 'ReduceSum') return single(opType, [x], { axes: { ints: axes }, keepdims });
@@ -320,7 +322,7 @@ function meanAt(node: Node, context: RuleContext): Match | null {
   if (!isMean) return null;
   const [x] = sum.inputs;
   const spatial = x.shape.slice(2).map((_, i) => i + 2);
-  if (attrs.keepDims && spatial.length > 0 && sameShape(attrs.axes, spatial)) return single('GlobalAveragePool', [x]);
+  if (attrs.keepDims && spatial.length > 1 && sameShape(attrs.axes, spatial)) return single('GlobalAveragePool', [x]);
   return reduction('ReduceMean', x, attrs, context);
 }
 

@@ -5,12 +5,14 @@
 
 import { leafStorage } from '../../graph/stale.js';
 import type { Storage } from '../../graph/storage.js';
-import type { Preprocessing } from '../../models/preprocessing.js';
+import { builderOf, type Preprocessing } from '../../models/index.js';
 import type { Module } from '../../nn/index.js';
 import { realize, Tensor } from '../../tensor/index.js';
 import type { DType } from '../../util/dtype.js';
 import { ConfigError } from '../../util/errors.js';
-import type { Shape } from '../../util/shape.js';
+import { type Shape, sameShape } from '../../util/shape.js';
+import { publishedPreprocessing, rebuildable } from '../weights.js';
+import { writeFacts } from '../weights-metadata.js';
 import { compositeRule } from './export-composites.js';
 import { elementwiseRule } from './export-elementwise.js';
 import { Emitter, type StoredNode } from './export-emit.js';
@@ -38,11 +40,11 @@ export interface OnnxExportOptions {
   readonly batch?: number;
   /** Puts each batch norm into the convolution or linear layer in front of it. The model itself stays as it is. */
   readonly foldBatchNorm?: boolean;
-  /** Registry name, or any other. */
+  /** Of the graph. Left out: the model's. */
   readonly name?: string;
-  /** What pictures go through before the model sees them. */
-  readonly preprocessing?: Preprocessing | Readonly<Record<string, unknown>>;
-  /** Names of the classes, in the order of the outputs. */
+  /** What pictures must go through. Left out: what goes with the model's published weights, if the input has their size. */
+  readonly preprocessing?: Preprocessing;
+  /** What the outputs are called, in order. */
   readonly classes?: readonly string[];
 }
 
@@ -54,7 +56,7 @@ const irVersions: Readonly<Record<number, number>> = { 17: 8, 18: 8, 19: 9, 20: 
 
 /**
  * `model` as the bytes of an ONNX file: input `input` [N, …] (`input_0`, … if there are several), outputs `output`, `output_0`, …, or the
- * keys of the record that the model gives. Metadata: `fovea.model`, `fovea.preprocessing` and `fovea.classes` (JSON).
+ * keys of the record that the model gives. The metadata are those of weights files: which model it is, its preprocessing and its classes.
  * @throws {ConfigError} for an operation that ONNX lacks, or one that needs a fixed batch, with the layer's path; for 2 GiB or more.
  */
 export async function exportOnnx(model: Module, options: OnnxExportOptions): Promise<Uint8Array> {
@@ -63,13 +65,8 @@ export async function exportOnnx(model: Module, options: OnnxExportOptions): Pro
 
 /** `exportOnnx` before it becomes bytes. Tensors' bytes are views of the weights: encode before they are trained on. */
 export async function onnxModel(model: Module, options: OnnxExportOptions): Promise<ModelProto> {
-  const {
-    opset = oldestOpset,
-    dtype = 'float32',
-    batch = null,
-    foldBatchNorm = false,
-    name = model.constructor.name,
-  } = options;
+  const { opset = oldestOpset, dtype = 'float32', batch = null, foldBatchNorm = false } = options;
+  const name = options.name ?? builderOf(model)?.builder.modelName ?? model.constructor.name;
   check(opset, batch);
   const state = Object.entries(model.stateDict());
   await realize(...state.map(([, tensor]) => tensor)); // weights that are still to be drawn
@@ -77,7 +74,10 @@ export async function onnxModel(model: Module, options: OnnxExportOptions): Prom
   const trace = new Trace(model, { inputs, dtype, batch });
   const graph = new OnnxGraph(name, trace.outputs.map((output) => output.name)); // biome-ignore format: one thought
   const paths = new Map<Storage, string>();
-  for (const [path, tensor] of state) paths.set(tensor.storage!, path);
+  for (const [path, tensor] of state) {
+    const storage = leafStorage(tensor.current);
+    if (storage !== null) paths.set(storage, path);
+  }
   const rules = [moduleRule, compositeRule, structuredRule, elementwiseRule];
   const emitter = new Emitter({ trace, graph, opset, foldBatchNorm, paths, rules });
   emitter.run(inputs.length === 1 ? ['input'] : inputs.map((_, i) => `input_${i}`));
@@ -89,7 +89,7 @@ export async function onnxModel(model: Module, options: OnnxExportOptions): Prom
     producerName: 'fovea',
     producerVersion,
     graph: graph.finish(state.map(([path]) => path), `${name}, in evaluation`), // biome-ignore format: one thought
-    metadataProps: Object.entries(metadataOf(options)).map(([key, value]) =>
+    metadataProps: Object.entries(metadataOf(model, inputs, options)).map(([key, value]) =>
       create(StringStringEntryProtoSchema, { key, value }),
     ),
   });
@@ -108,12 +108,16 @@ async function setValues(graph: OnnxGraph, stored: readonly StoredNode[]): Promi
   }
 }
 
-function metadataOf({ name, preprocessing, classes }: OnnxExportOptions): Record<string, string> {
-  return {
-    ...(name !== undefined && { 'fovea.model': name }),
-    ...(preprocessing !== undefined && { 'fovea.preprocessing': JSON.stringify(preprocessing) }),
-    ...(classes !== undefined && { 'fovea.classes': JSON.stringify(classes) }),
-  };
+/** A folded network has other tensors than the one that its name builds. */
+function metadataOf(model: Module, inputs: readonly Shape[], options: OnnxExportOptions): Record<string, string> {
+  const builder = builderOf(model)?.builder;
+  const published = builder === undefined ? null : publishedPreprocessing(builder);
+  const fits = published !== null && inputs.length === 1 && sameShape(inputs[0].slice(1), published.crop);
+  return writeFacts({
+    model: options.foldBatchNorm === true ? null : rebuildable(model),
+    preprocessing: options.preprocessing ?? (fits ? published : null),
+    classes: options.classes ?? null,
+  });
 }
 
 function shapesOf(input: Shape | readonly Shape[]): readonly Shape[] {
