@@ -1,10 +1,11 @@
 /** Attention: every position reads from all positions, as much as their contents call for. Vaswani et al. 2017, arXiv:1706.03762. */
 
-import { F, type Parameter, type Tensor, where } from '../tensor/index.js';
+import { scopeSuffix } from '../graph/node.js';
+import { F, type Parameter, type Tensor, tensor, where } from '../tensor/index.js';
 import { ConfigError, ShapeError } from '../util/errors.js';
 import { formatShape } from '../util/shape.js';
 import { Dropout } from './dropout.js';
-import { xavierUniform, zeros } from './init.js';
+import { truncNormal, xavierUniform, zeros } from './init.js';
 import { Linear, requireCount } from './linear.js';
 import { Module } from './module.js';
 import { parameter } from './parameter.js';
@@ -131,4 +132,107 @@ export class MultiheadAttention extends Module {
   override extraRepr(): string {
     return `${this.embedDim}, ${this.numHeads}${this.batchFirst ? ', batchFirst=true' : ''}`;
   }
+}
+
+export interface SelfAttentionOptions {
+  readonly qkvBias?: boolean;
+  /** Probability with which an attention weight is dropped while training. */
+  readonly dropout?: number;
+}
+
+/**
+ * Multi-head self-attention of tokens [N, L, dim] → [N, L, dim], with the parameter names of timm's vision transformers: one layer makes
+ * queries, keys and values. `bias` broadcasts over the scores [N, numHeads, L, L] and is added to them: relative positions, masks.
+ */
+export class Attention extends Module {
+  readonly qkv: Linear;
+  readonly proj: Linear;
+  readonly #dropout: Dropout;
+
+  constructor(
+    readonly dim: number,
+    readonly numHeads: number,
+    { qkvBias = true, dropout = 0 }: SelfAttentionOptions = {},
+  ) {
+    super();
+    requireHeads(this, dim, numHeads);
+    this.qkv = new Linear(dim, 3 * dim, { bias: qkvBias });
+    this.proj = new Linear(dim, dim);
+    this.#dropout = new Dropout(dropout);
+  }
+
+  override forward(x: Tensor, bias: Tensor | null = null): Tensor {
+    this.#dropout.training = this.training;
+    const [n, l] = x.shape;
+    const split = this.qkv.forward(x).reshape([n, l, 3, this.numHeads, this.dim / this.numHeads]);
+    const [q, k, v] = split.permute([2, 0, 3, 1, 4]).unbind(0); // [N, numHeads, L, dim / numHeads]
+    const scores = q.mul((this.dim / this.numHeads) ** -0.5).matmul(k.transpose(-2, -1));
+    const weights = (bias === null ? scores : scores.add(bias)).softmax(-1);
+    const mixed = this.#dropout.forward(weights).matmul(v);
+    return this.proj.forward(mixed.transpose(1, 2).flatten(2));
+  }
+
+  override extraRepr(): string {
+    return `${this.dim}, ${this.numHeads}`;
+  }
+}
+
+/**
+ * A learned number for each head and each distance between two places of a window, to be added to attention scores: [numHeads, L, L], L = H · W.
+ * Shaw et al. 2018, arXiv:1803.02155, in two dimensions as in Swin (Liu et al. 2021, arXiv:2103.14030). The table of a window serves smaller
+ * ones too, which have fewer distances.
+ */
+export class RelativePositionBias extends Module {
+  readonly relative_position_bias_table: Parameter; // [(2·height − 1) · (2·width − 1), numHeads]
+  readonly #indices = new Map<string, Tensor>();
+
+  constructor(
+    readonly windowSize: readonly [height: number, width: number],
+    readonly numHeads: number,
+  ) {
+    super();
+    const [height, width] = windowSize;
+    this.relative_position_bias_table = parameter([(2 * height - 1) * (2 * width - 1), numHeads]);
+    truncNormal(this.relative_position_bias_table, { std: 0.02 });
+  }
+
+  /** For a window of `size`, at most `windowSize`. */
+  override forward(size: readonly [height: number, width: number] = this.windowSize): Tensor {
+    const area = size[0] * size[1];
+    const rows = this.relative_position_bias_table.indexSelect(0, this.#index(size));
+    return rows.reshape([area, area, this.numHeads]).permute([2, 0, 1]);
+  }
+
+  /** The table's row for each pair of places. */
+  #index([h, w]: readonly [number, number]): Tensor {
+    const [height, width] = this.windowSize;
+    if (h > height || w > width) {
+      throw new ShapeError(
+        `RelativePositionBias: a window of ${h} × ${w} is larger than the table${scopeSuffix()}\n` +
+          `  relative_position_bias_table is for ${height} × ${width} places. Build the model for larger pictures: { imageSize }.`,
+      );
+    }
+    const known = this.#indices.get(`${h} ${w}`);
+    if (known !== undefined) return known;
+    const index = Int32Array.from({ length: (h * w) ** 2 }, (_, i) => {
+      const [query, key] = [Math.floor(i / (h * w)), i % (h * w)];
+      const dy = Math.floor(query / w) - Math.floor(key / w);
+      const dx = (query % w) - (key % w);
+      return (dy + height - 1) * (2 * width - 1) + dx + width - 1;
+    });
+    const made = tensor(index, { dtype: 'int32' });
+    this.#indices.set(`${h} ${w}`, made);
+    return made;
+  }
+
+  override extraRepr(): string {
+    return `windowSize=${formatShape(this.windowSize)}, numHeads=${this.numHeads}`;
+  }
+}
+
+function requireHeads(layer: Module, dim: number, numHeads: number): void {
+  requireCount(layer, 'dim', dim);
+  requireCount(layer, 'numHeads', numHeads);
+  if (dim % numHeads === 0) return;
+  throw new ConfigError(`${layer.constructor.name}: numHeads = ${numHeads} must divide dim = ${dim}`);
 }

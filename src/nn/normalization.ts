@@ -276,6 +276,50 @@ export class LayerNorm2d extends Module {
   }
 }
 
+/**
+ * Global response normalisation of maps: each channel is scaled by its norm over all pixels beside the mean norm of all channels, so that
+ * channels compete; x + weight · scaled + bias. Both start at 0: the identity. Woo et al. 2023 (ConvNeXt V2), arXiv:2301.00808; names are timm's.
+ */
+export class GlobalResponseNorm extends Module {
+  readonly weight: Parameter; // [C]
+  readonly bias: Parameter; // [C]
+  readonly eps: number;
+  readonly channelsLast: boolean;
+
+  constructor(
+    readonly numChannels: number,
+    {
+      eps = 1e-6,
+      channelsLast = false,
+    }: { eps?: number /** [N, H, W, C] instead of [N, C, H, W]. */; channelsLast?: boolean } = {},
+  ) {
+    super();
+    requireCount(this, 'numChannels', numChannels);
+    this.eps = eps;
+    this.channelsLast = channelsLast;
+    this.weight = parameter([numChannels]);
+    this.bias = parameter([numChannels]);
+  }
+
+  override forward(x: Tensor): Tensor {
+    const axis = this.channelsLast ? 3 : 1;
+    if (x.shape.length !== 4 || x.shape[axis] !== this.numChannels) {
+      throw new ShapeError(
+        `GlobalResponseNorm: the input does not fit${scopeSuffix()}\n  x  ${formatShape(x.shape)}\n` +
+          `  It takes ${this.channelsLast ? '[N, H, W, C]' : '[N, C, H, W]'} with C = ${this.numChannels}.`,
+      );
+    }
+    const perChannel = (p: Parameter) => (this.channelsLast ? p : channels(p, x));
+    const norm = x.norm(2, this.channelsLast ? [1, 2] : [2, 3], { keepDims: true });
+    const share = norm.div(norm.mean(axis, { keepDims: true }).add(this.eps));
+    return x.mul(share.mul(perChannel(this.weight)).add(1)).add(perChannel(this.bias));
+  }
+
+  override extraRepr(): string {
+    return `${this.numChannels}, eps=${this.eps}${this.channelsLast ? ', channelsLast=true' : ''}`;
+  }
+}
+
 /** x / √(mean of x² over the last axes) · weight. Zhang and Sennrich 2019, arXiv:1910.07467. */
 export class RMSNorm extends Module {
   readonly weight: Parameter | null; // normalizedShape

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { randn, tensor } from '../tensor/index.js';
-import { LayerScale, PatchEmbed } from './vision.js';
+import { LayerScale, Mlp, PatchEmbed } from './vision.js';
 
 describe('PatchEmbed', () => {
   it('gives one token for each patch, row by row', async () => {
@@ -29,5 +29,24 @@ describe('LayerScale', () => {
     const maps = new LayerScale(2, { axis: 1 });
     maps.gamma.assign(Float32Array.of(1, 10));
     expect(await maps.forward(tensor([[[[1, 2]], [[3, 4]]]])).toArray()).toEqual([[[[1, 2]], [[30, 40]]]]);
+  });
+});
+
+describe('Mlp', () => {
+  it('computes the same by linear layers on tokens and by 1×1 convolutions on maps', async () => {
+    const tokens = new Mlp(3, { hiddenFeatures: 5, activation: (x) => x.relu() });
+    const maps = new Mlp(3, { hiddenFeatures: 5, activation: (x) => x.relu(), conv: true });
+    for (const name of ['fc1', 'fc2'] as const) {
+      maps[name].weight.assign((await tokens[name].weight.data()) as Float32Array);
+      maps[name].bias!.assign((await tokens[name].bias!.data()) as Float32Array);
+    }
+    const x = randn([2, 3, 4, 5]);
+    const wanted = await tokens
+      .forward(x.permute([0, 2, 3, 1]))
+      .permute([0, 3, 1, 2])
+      .data();
+    const got = await maps.forward(x).data();
+    wanted.forEach((v, i) => void expect(got[i]).toBeCloseTo(Number(v), 5));
+    expect(new Mlp(3).fc1.weight.shape).toEqual([12, 3]);
   });
 });

@@ -1,11 +1,15 @@
-/** Small pieces of recent image networks, named as in timm: patches as tokens, and a learned scale on a residual branch. */
+/**
+ * Small pieces of recent image networks, named as in timm: patches as tokens, a learned scale on a residual branch, the two layers with one
+ * activation that follow every attention.
+ */
 
 import type { Parameter, Tensor } from '../tensor/index.js';
 import { ConfigError, ShapeError } from '../util/errors.js';
 import { formatShape } from '../util/shape.js';
 import { Conv2d } from './conv.js';
+import { Dropout } from './dropout.js';
 import { constant } from './init.js';
-import { requireCount } from './linear.js';
+import { Linear, requireCount } from './linear.js';
 import { Module } from './module.js';
 import { parameter } from './parameter.js';
 
@@ -69,5 +73,39 @@ export class LayerScale extends Module {
   override forward(x: Tensor): Tensor {
     const after = this.#axis < 0 ? -this.#axis - 1 : x.shape.length - 1 - this.#axis;
     return x.mul(after === 0 ? this.gamma : this.gamma.reshape([this.channels, ...new Array<number>(after).fill(1)]));
+  }
+}
+
+export interface MlpOptions {
+  readonly hiddenFeatures?: number;
+  readonly activation?: (x: Tensor) => Tensor;
+  /** Share of the values dropped behind both layers while training. */
+  readonly dropout?: number;
+  /** 1×1 convolutions of maps [N, C, H, W] instead of layers on the last axis. */
+  readonly conv?: boolean;
+}
+
+/** features → hiddenFeatures → features at each place, with an activation (GELU) between. */
+export class Mlp extends Module {
+  readonly fc1: Linear | Conv2d;
+  readonly fc2: Linear | Conv2d;
+  readonly #drop: Dropout;
+  readonly #activation: (x: Tensor) => Tensor;
+
+  constructor(
+    features: number,
+    { hiddenFeatures = 4 * features, activation = (x) => x.gelu(), dropout = 0, conv = false }: MlpOptions = {},
+  ) {
+    super();
+    this.#activation = activation;
+    this.fc1 = conv ? new Conv2d(features, hiddenFeatures, 1) : new Linear(features, hiddenFeatures);
+    this.fc2 = conv ? new Conv2d(hiddenFeatures, features, 1) : new Linear(hiddenFeatures, features);
+    this.#drop = new Dropout(dropout);
+  }
+
+  override forward(x: Tensor): Tensor {
+    this.#drop.training = this.training;
+    const hidden = this.#drop.forward(this.#activation(this.fc1.forward(x)));
+    return this.#drop.forward(this.fc2.forward(hidden));
   }
 }
