@@ -10,6 +10,7 @@
 
 import { type FileHandle, mkdir, open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { registry } from '../models/index.js';
 import { ConfigError, FormatError } from '../util/errors.js';
 import { removeLeftovers, writeFileAtomic } from './atomic.node.js';
 import { FileError, fileError } from './file-error.node.js';
@@ -112,8 +113,11 @@ export class RunFolder {
   async writeModel(tensors: Iterable<readonly [string, HostTensor]>): Promise<void> {
     const { model, input, classes } = this.config;
     const [, height, width] = input.shape;
+    // A network that was imported is no model of the registry: its weights alone cannot build it again.
+    const built = registry.some(({ modelName, aliases }) => modelName === model.name || aliases?.includes(model.name));
+    const named = { name: model.name, options: { ...model.options, numClasses: classes.length } };
     const facts = writeFacts({
-      model: { name: model.name, options: { ...model.options, numClasses: classes.length } },
+      model: built ? named : null,
       preprocessing: { resize: Math.min(height, width), crop: [height, width], interpolation: 'bilinear', mean: input.mean, std: input.std }, // biome-ignore format: one sentence
       classes,
     });

@@ -10,7 +10,8 @@ import { SGD } from '../../optim/index.js';
 import { noGrad, type OpenedDevice, openDevice, setDevice, Tensor, tensor } from '../../tensor/index.js';
 import { FormatError } from '../../util/errors.js';
 import { readKerasConfig } from './config.js';
-import { importKeras, type KerasModule } from './import.js';
+import { readH5 } from './h5.js';
+import { byName, importKeras, KerasModule } from './import.js';
 import { importTensorflowjs } from './tfjs.js';
 
 const folder = new URL('../../../test/golden/data/keras/', import.meta.url);
@@ -210,6 +211,49 @@ describe('importKeras refuses', () => {
     expect(refused).toBeGreaterThan(60);
   });
 
+  it('configurations in which anything may be anything, without any other kind of error', async () => {
+    const { attributes, tensors } = await readH5(bytesOf('functional-keras2.h5'));
+    const text = attributes.get('model_config')!;
+    const strange = [
+      null,
+      -1,
+      0,
+      1e9,
+      2 ** 53,
+      0.5,
+      '',
+      'x',
+      '__proto__',
+      true,
+      [],
+      {},
+      [[[]]],
+      { class_name: 'Conv2D' },
+      ['a', 0, 0],
+    ];
+    let state = 1;
+    const random = (n: number) => (state = (Math.imul(state, 48271) >>> 0) % 0x7fffffff) % n;
+    let [refused, read] = [0, 0];
+    for (let i = 0; i < 1500; i++) {
+      const config = JSON.parse(text);
+      for (let k = random(3); k >= 0; k--) {
+        const places = placesOf(config);
+        const { holder, key } = places[random(places.length)];
+        holder[key] = strange[random(strange.length)];
+      }
+      try {
+        KerasModule.from(readKerasConfig(config), byName(tensors), '2.15.0');
+        read++;
+      } catch (error) {
+        expect(error, `mutation ${i}: ${(error as Error).stack}`).toBeInstanceOf(FormatError);
+        expect((error as Error).message).toMatch(/^keras: /);
+        refused++;
+      }
+    }
+    expect(refused).toBeGreaterThan(300);
+    expect(read).toBeGreaterThan(100); // much of a configuration is nobody's business
+  });
+
   it('models of TensorFlow.js whose shards do not fit, or lie elsewhere', async () => {
     const text = readFileSync(new URL('sequential-tfjs/model.json', folder), 'utf8');
     const shard = (name: string) => bytesOf(`sequential-tfjs/${name}`);
@@ -231,3 +275,16 @@ describe('importKeras refuses', () => {
     await expect(read(() => '{')).rejects.toThrow('model.json: not valid JSON');
   });
 });
+
+/** Every value in a tree of JSON, and who holds it. */
+function placesOf(root: Record<string, unknown>): { holder: Record<string, unknown>; key: string }[] {
+  const places: { holder: Record<string, unknown>; key: string }[] = [];
+  const walk = (holder: Record<string, unknown>) => {
+    for (const key of Object.keys(holder)) {
+      places.push({ holder, key });
+      if (typeof holder[key] === 'object' && holder[key] !== null) walk(holder[key] as Record<string, unknown>);
+    }
+  };
+  walk(root);
+  return places;
+}
