@@ -5,8 +5,12 @@
 
 import { FormatError } from '../util/errors.js';
 import type { Shape } from '../util/shape.js';
-import { asSource, type ByteSource, type BytesLike } from './byte-source.js';
+import { asSource, type ByteSource, type BytesLike, checkSibling } from './byte-source.js';
 import type { HostTensor } from './host-tensor.js';
+import { isGenerated } from './onnx/import-names.js';
+import { offsetOf, parseOnnx } from './onnx/model-file.js';
+import { DataType } from './onnx/schema.js';
+import { tensorShape, tensorValue } from './onnx/tensor-value.js';
 import { isLegacy, openPytorch } from './pytorch/index.js';
 import { decodeEntry, maxHeaderBytes, parseSafetensorsHeader, safetensorsHeaderBytes } from './safetensors.js';
 import { maxIndexBytes, parseSafetensorsIndex } from './safetensors-index.js';
@@ -87,8 +91,29 @@ const pytorch: WeightsReader = {
   },
 };
 
+const onnx: WeightsReader = {
+  format: 'ONNX',
+  accepts: (first) => first[0] === 0x08, // there is no signature; the IR version stands first
+  open(source) {
+    const { graph } = parseOnnx(source.read(0, source.sizeBytes));
+    const entries = new Map<string, WeightsEntry>();
+    const other: string[] = [];
+    for (const tensor of graph?.initializer ?? []) {
+      const { name } = tensor;
+      // Names that the exporter made up belong to no parameter: folded batch norms, constants of the graph.
+      if (isGenerated(name)) other.push(name);
+      else if (entries.has(name)) throw new FormatError(`onnx: two initializers are named '${name}'`, offsetOf(tensor));
+      else {
+        const read = () => tensorValue(tensor, (file, at, bytes) => readBeside(source, file, at, bytes));
+        entries.set(name, { type: DataType[tensor.dataType] ?? 'unknown', shape: tensorShape(tensor), read });
+      }
+    }
+    return { ...plain, format: 'ONNX', entries, other };
+  },
+};
+
 /** In the order they are asked. A format more is a line more. */
-export const readers: readonly WeightsReader[] = [safetensors, pytorch, safetensorsIndex];
+export const readers: readonly WeightsReader[] = [safetensors, pytorch, safetensorsIndex, onnx];
 
 /** @throws {FormatError} with the offset, for a damaged file or one of no known format */
 export function openWeights(bytes: BytesLike, options: OpenOptions = {}): WeightsFile {
@@ -111,6 +136,19 @@ function openSafetensors(source: ByteSource): WeightsFile {
     entries.set(name, { type: entry.dtype, shape: entry.shape, read });
   }
   return { ...plain, format: 'safetensors', entries, metadata: header.metadata };
+}
+
+/** Bytes of a file that an ONNX model keeps its tensors in. */
+function readBeside(source: ByteSource, name: string, at: number, bytes: number): Uint8Array {
+  checkSibling(name, 'onnx: external data');
+  const sibling = source.sibling?.(name);
+  if (sibling === undefined) {
+    throw new FormatError(`onnx: its tensors lie in the file ${name}; open it by its path, beside that file`);
+  }
+  if (at + bytes > sibling.sizeBytes) {
+    throw new FormatError(`onnx: ${name} has ${sibling.sizeBytes} bytes, ${bytes} are wanted from byte ${at} on`);
+  }
+  return sibling.read(at, at + bytes);
 }
 
 const openBrace = 0x7b;

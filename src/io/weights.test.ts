@@ -10,6 +10,9 @@ import { manualSeed, type Tensor } from '../tensor/index.js';
 import { ConfigError, FormatError } from '../util/errors.js';
 import { FileError } from './file-error.node.js';
 import type { HostTensor } from './host-tensor.js';
+import { exportOnnx, onnxModel } from './onnx/export.js';
+import { encodeOnnx } from './onnx/model-file.js';
+import { create as createMessage, DataLocation, StringStringEntryProtoSchema } from './onnx/schema.js';
 import { parseSafetensors, serializeSafetensors } from './safetensors.js';
 import { loadModel, loadWeights, saveWeights } from './weights.node.js';
 import { recognise } from './weights-recognise.js';
@@ -221,6 +224,39 @@ describe('other formats', () => {
     writeFileSync(index, JSON.stringify({ weight_map: { ...map, 'fc.bias': 'c.safetensors' } }));
     expect(await refusal(loadWeights(model, index))).toBeInstanceOf(FileError);
     expect((await refusal(loadWeights(model, readFileSync(index)))).message).toContain('open it by its path');
+  });
+
+  it('loads ONNX by the names of its initializers, those beside the file too', async () => {
+    const saved = tiny();
+    const trained = await values(saved);
+    manualSeed(3);
+    const model = tiny();
+    const report = await loadWeights(model, await exportOnnx(saved, { input: [3, 8, 8] }));
+    expect(report.format).toBe('ONNX');
+    expect(report.missing).toEqual([]);
+    expect(await values(model)).toEqual(trained);
+
+    const graph = await onnxModel(saved, { input: [3, 8, 8] });
+    const moved = graph.graph!.initializer.find(({ name }) => name === 'fc.weight')!;
+    writeFileSync(join(folder, 'tiny.data'), Buffer.concat([Buffer.alloc(16), moved.rawData]));
+    moved.rawData = new Uint8Array(0);
+    moved.dataLocation = DataLocation.EXTERNAL;
+    const place = { location: 'tiny.data', offset: '16', length: String(4 * 4 * 5) };
+    moved.externalData = Object.entries(place).map(([key, value]) =>
+      createMessage(StringStringEntryProtoSchema, { key, value }),
+    );
+    const path = join(folder, 'tiny.onnx');
+    writeFileSync(path, encodeOnnx(graph));
+    const again = tiny();
+    await loadWeights(again, path);
+    expect(await values(again)).toEqual(trained);
+    expect((await refusal(loadWeights(again, readFileSync(path)))).message).toContain(
+      'onnx: its tensors lie in the file tiny.data; open it by its path',
+    );
+    moved.externalData[0].value = '../tiny.data';
+    writeFileSync(path, encodeOnnx(graph));
+    expect((await refusal(loadWeights(again, path))).message).toContain('which is not inside its own folder');
+    expect((await refusal(loadWeights(again, Buffer.from('\x08\x07oh')))).message).toMatch(/^onnx: /);
   });
 
   it.each<[string, string | Uint8Array, string]>([
