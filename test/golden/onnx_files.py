@@ -21,7 +21,7 @@ import torch
 from counter import digest, filled, initial
 from onnx import TensorProto, helper, numpy_helper
 
-from zoo import tm, tv  # makes torchvision importable where its compiled part is missing
+from zoo import tm, torchvision, tv  # makes torchvision importable where its compiled part is missing
 
 HERE = pathlib.Path(__file__).parent / "data" / "onnx"
 SMALL = 64
@@ -97,7 +97,7 @@ def torch_rows():
         "vit_tiny": tm("vit_tiny_patch16_224", img_size=64, depth=2),
         "swin_tiny": tm("swin_tiny_patch4_window7_224", img_size=64, window_size=4, depths=(2, 2), num_heads=(2, 4), embed_dim=24),
         "mobilevit_xxs": tm("mobilevit_xxs"),
-        "densenet": tv("densenet121", block_config=(2, 2), growth_rate=12),
+        "densenet": lambda: torchvision.models.DenseNet(growth_rate=12, block_config=(2, 2), num_init_features=16),
         "googlenet": tv("googlenet", init_weights=False, aux_logits=False),
         "shufflenet_v2": tv("shufflenet_v2_x0_5"),
         "regnet_y": tm("regnety_002"),
