@@ -1,10 +1,11 @@
 /**
- * Every model of the zoo as an ONNX file: ONNX Runtime computes what fovea computes, from one file for batches of 1 and 3. A new model is
- * tested without a new test, on small inputs; `sizes` says where those must be others.
+ * Every model of the zoo as an ONNX file: ONNX Runtime computes what fovea computes, from one file for batches of 1 and 3, and so does the
+ * network that fovea imports from the file. A new model is tested without a new test, on small inputs; `sizes` says where those must be others.
  */
 
 import { afterAll, describe, expect, test } from 'vitest';
 import { exportOnnx } from '../../src/io/onnx/export.js';
+import { importOnnx } from '../../src/io/onnx/import.js';
 import { type ModelBuilder, registry } from '../../src/models/index.js';
 import { inEvalMode } from '../../src/nn/module.js';
 import { Tensor } from '../../src/tensor/index.js';
@@ -40,7 +41,10 @@ describe('the zoo in ONNX Runtime', () => {
     const wanted = tensorsIn(inEvalMode(model, () => model.forward(asTensor(x))));
 
     for (const foldBatchNorm of folded(name) ? [false, true] : [false]) {
-      const session = await openSession(await exportOnnx(model, { input: shape, dtype, foldBatchNorm, name }));
+      const file = await exportOnnx(model, { input: shape, dtype, foldBatchNorm });
+      const session = await openSession(file);
+      const imported = importOnnx(file);
+      const again = tensorsIn(inEvalMode(imported, () => imported.forward(asTensor(x))));
       const [three, one] = [await session.run({ input: x }), await session.run({ input: first })];
       await session.close();
       expect(session.outputNames).toHaveLength(wanted.length);
@@ -49,6 +53,7 @@ describe('the zoo in ONNX Runtime', () => {
         expect(three[output].shape).toEqual(wanted[i].shape);
         expect(relativeError(three[output].data, y)).toBeLessThan(1e-4);
         expect(relativeError(one[output].data, y.slice(0, y.length / 3))).toBeLessThan(1e-4);
+        expect(relativeError(await again[i].data(), y)).toBeLessThan(1e-4);
       }
     }
     times.push([name, performance.now() - start]);
