@@ -11,10 +11,12 @@ import type { ModelBuilder, ModelOptions } from './define.js';
 import { densenet121, densenet161, densenet169, densenet201 } from './densenet.js';
 import { efficientNets } from './efficientnet.js';
 import { efficientNetV2s } from './efficientnet-v2.js';
+import { fcn_resnet50 } from './fcn.js';
 import { googlenet } from './googlenet.js';
 import { inception_v3 } from './inception-v3.js';
 import { lenet5 } from './lenet5.js';
 import { lenet5_1998 } from './lenet5-1998.js';
+import { lraspp_mobilenet_v3_large } from './lraspp.js';
 import { mobilenetv1_100, mobilenetv1_125 } from './mobilenet-v1.js';
 import { mobilenet_v2, mobilenetv2_050, mobilenetv2_110d, mobilenetv2_120d, mobilenetv2_140 } from './mobilenet-v2.js';
 import {
@@ -75,6 +77,7 @@ import { shufflenet_v2_x0_5, shufflenet_v2_x1_0, shufflenet_v2_x1_5, shufflenet_
 import { squeezenet1_0, squeezenet1_1 } from './squeezenet.js';
 import { swin_t } from './swin-transformer.js';
 import { textcnn } from './textcnn.js';
+import { unet } from './unet.js';
 import { vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn } from './vgg.js';
 import { mc3_18, r2plus1d_18, r3d_18 } from './video-resnet.js';
 import { visionTransformers } from './vision-transformer.js';
@@ -98,6 +101,7 @@ export {
 export * from './densenet.js';
 export * from './efficientnet.js';
 export * from './efficientnet-v2.js';
+export { FCN, type FCNOptions, fcn_resnet50 } from './fcn.js';
 export * from './googlenet.js';
 export * from './inception-v3.js';
 export {
@@ -110,6 +114,7 @@ export {
 } from './inverted-residual.js';
 export { LeNet5, lenet5 } from './lenet5.js';
 export { BitmapDistance, LeNet5Of1998, lenet5_1998, PartialConvolution, Subsampling } from './lenet5-1998.js';
+export { LRASPP, lraspp_mobilenet_v3_large } from './lraspp.js';
 export * from './mobilenet-v1.js';
 export * from './mobilenet-v2.js';
 export {
@@ -142,6 +147,7 @@ export * from './shufflenet-v2.js';
 export * from './squeezenet.js';
 export * from './swin-transformer.js';
 export * from './textcnn.js';
+export { UNet, type UNetOptions, unet } from './unet.js';
 export { VGG, type VGGOptions, vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn } from './vgg.js';
 export * from './video-resnet.js';
 export * from './vision-transformer.js';
@@ -242,6 +248,9 @@ export const registry: readonly ModelBuilder[] = [
   regnet_y_8gf,
   textcnn,
   resnet1d18,
+  unet,
+  fcn_resnet50,
+  lraspp_mobilenet_v3_large,
 ];
 
 /** The builder called `name`, by any of its names. @throws {ConfigError} with the nearest name there is. */

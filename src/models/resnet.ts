@@ -144,7 +144,10 @@ export class ResNetStages extends Module {
   readonly outChannels: number;
   readonly #pooled: boolean;
 
-  constructor(design: ResNetDesign, { inChannels, stem = 'imagenet', zeroInitResidual = false }: Built) {
+  constructor(
+    design: ResNetDesign,
+    { inChannels, stem = 'imagenet', zeroInitResidual = false }: Omit<Built, 'numClasses'>,
+  ) {
     super();
     const { block, layers, channels: planned = [64, 128, 256, 512], dilated = [] } = design;
     const { groups = 1, widthPerGroup = 64, shortcut = 'conv', squeezeExcite = false } = design;

@@ -80,6 +80,14 @@ describe('summary', () => {
     }
     expect(nn.summary(new Gram(), [3, 5]).rows).toMatchObject([{ path: '', type: 'Gram', macs: 45 }]);
   });
+
+  it('counts no multiply–accumulates of interpolation, as PyTorch does not', () => {
+    const model = new nn.Sequential(
+      new nn.Conv2d(2, 1, 1, { bias: false }),
+      new nn.Upsample({ scaleFactor: 2, mode: 'bilinear' }),
+    );
+    expect(nn.summary(model, [2, 3, 3]).totalMacs).toBe(2 * 9);
+  });
 });
 
 describe('receptive fields', () => {

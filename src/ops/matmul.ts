@@ -16,11 +16,14 @@ export interface MatmulOptions {
   readonly transA?: boolean;
   /** b is stored [..., N, K], as the weight of a linear layer is. */
   readonly transB?: boolean;
+  /** Not to be counted among a model's multiply–accumulates: a product only in how it is computed here, such as interpolation. */
+  readonly uncounted?: boolean;
 }
 
 export interface MatmulParams {
   readonly transA: boolean;
   readonly transB: boolean;
+  readonly uncounted?: true;
 }
 
 /**
@@ -29,9 +32,10 @@ export interface MatmulParams {
  * @throws {ShapeError}
  */
 export function matmul(a: Node, b: Node, options: MatmulOptions = {}): Node {
-  const p = {
+  const p: MatmulParams = {
     transA: (options.transA ?? false) && a.shape.length > 1,
     transB: (options.transB ?? false) && b.shape.length > 1,
+    ...(options.uncounted && { uncounted: true }),
   };
   checkOperands(a.shape, b.shape, p);
   const left = a.shape.length === 1 ? reshape(a, [1, a.shape[0]]) : a;
@@ -79,11 +83,12 @@ export const matmulOp: Op<MatmulParams> = defineOp<MatmulParams>('matmul', {
   simplify({ inputs: [a, b], attrs }) {
     const [x, y] = [untransposed(a), untransposed(b)];
     if (x === null && y === null) return null;
-    const p = { transA: attrs.transA !== (x !== null), transB: attrs.transB !== (y !== null) };
+    const p = { ...attrs, transA: attrs.transA !== (x !== null), transB: attrs.transB !== (y !== null) };
     return record(matmulOp, [x ?? a, y ?? b], p);
   },
   lower: ({ inputs: [a, b], attrs }, target) => matmulLowerings(matmulGeometry(a.shape, b.shape, attrs), target),
   macs: ({ inputs: [a, b], attrs }) => {
+    if (attrs.uncounted) return 0;
     const { batch, m, n, k } = matmulGeometry(a.shape, b.shape, attrs);
     return batch * m * n * k;
   },

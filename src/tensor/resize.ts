@@ -1,6 +1,7 @@
 /**
  * Pictures and volumes in another resolution: `interpolate` with PyTorch's sampling positions, and pixel shuffling. Linear and cubic
  * interpolation are a product with a small matrix per axis, nearest neighbours by a whole factor a repetition; so both have exact adjoints.
+ * No such product counts among a model's multiply–accumulates: PyTorch's interpolation has none.
  */
 
 import type { Node } from '../graph/node.js';
@@ -126,9 +127,9 @@ function nearest(x: Node, axis: number, size: number, step: number): Node {
 function alongAxis(x: Node, axis: number, matrix: Storage, size: number): Node {
   const before = x.shape.slice(0, axis);
   const after = x.shape.slice(axis + 1);
-  if (after.length === 0) return matmul(x, buffer(matrix), { transB: true });
+  if (after.length === 0) return matmul(x, buffer(matrix), { transB: true, uncounted: true });
   const planes = reshape(x, [numel(before), x.shape[axis], numel(after)]);
-  return reshape(matmul(buffer(matrix), planes), [...before, size, ...after]);
+  return reshape(matmul(buffer(matrix), planes, { uncounted: true }), [...before, size, ...after]);
 }
 
 const remembered = new Map<string, Storage>();

@@ -7,6 +7,7 @@ statistics in the order of the parameters and buffers. Dropout and stochastic de
 
 A row is a dict:
     model       builds the network that says how it is named and computed
+    registry    its name here, where a row tests another form of it, with `options` (NAME)
     also        builds the same network of another library, whose names differ and whose results must agree (optional)
     also_input  the size at which the two are compared, where the other takes no other; then the whole networks are, `small` or not (input)
     renamed     (name in `model`) -> name in `also`, where the two have their entries in different orders
@@ -115,6 +116,7 @@ def names_of(model):
 def golden(
     name,
     model,
+    registry=None,
     also=None,
     also_input=None,
     renamed=None,
@@ -136,7 +138,7 @@ def golden(
     scores = scores or (lambda y: {"scores": y})
     build = model
     model = build().double().eval()
-    case = {"model": name, "input": list(shape), "batch": batch, "classes": classes, "kinks": kinks, "below": below}
+    case = {"model": registry or name, "input": list(shape), "batch": batch, "classes": classes, "kinks": kinks, "below": below}
     case |= {"options": options or {}, "everywhere": everywhere, "tokens": tokens}
     case["parameters"] = sum(p.numel() for p in model.parameters())
     with torch.no_grad():
