@@ -30,3 +30,6 @@ SHARED = {"kinks": True, "below": r"conv1\.bn\.bias$"}
 ROWS = {name: SHARED | {"model": tm(other), "also": tv(name), "renamed": renamed} for name, other in TORCHVISION.items()}
 ROWS |= {name: SHARED | {"model": tm(name)} for name in TIMM}
 ROWS["regnet_y_400mf"]["everywhere"] = True
+for name in ROWS:
+    if "gf" in name or name.endswith(("040", "064", "080")):
+        ROWS[name]["input"] = 32  # large enough to be slow, and of the same parts as the others
