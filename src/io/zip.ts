@@ -232,7 +232,7 @@ function place(source: ByteSource, listed: readonly Listed[], directoryStart: nu
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 function read(source: ByteSource, start: number, bytes: number, what: string): Uint8Array {
-  if (start < 0 || start + bytes > source.sizeBytes) fail(`${what} lies outside the file`, Math.max(0, start));
+  if (start < 0 || start + bytes > source.sizeBytes) fail(`${what} lies outside the file`, source.sizeBytes);
   return source.read(start, start + bytes);
 }
 

@@ -390,6 +390,12 @@ describe('zip archives that lie', () => {
     const source = memorySource(Buffer.concat([file.subarray(0, directory), listed, wide, record, locator, end]));
     const entries = openZip(source);
     expect(Buffer.from(readZipEntry(source, entries.get('a/data.pkl')!)).toString()).toBe('}.');
+    const far = Buffer.from(locator);
+    far.writeBigUInt64LE(2n ** 40n, 8);
+    const outside = Buffer.concat([file.subarray(0, directory), listed, wide, record, far, end]);
+    expect(refusal(() => openZip(memorySource(outside))).message).toBe(
+      `zip: the zip64 end record lies outside the file (at byte ${outside.length})`,
+    );
     const beyond = Buffer.concat([file.subarray(0, directory), listed, wide, record, locator, end]);
     beyond.writeBigUInt64LE(2n ** 63n, directory + listed.length + 20);
     expect(refusal(() => openZip(memorySource(beyond))).message).toContain(
