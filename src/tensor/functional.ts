@@ -6,6 +6,7 @@
 export * from './activation.js';
 export * from './conv.js';
 export * from './elementwise.js';
+export { gridSample } from './grid-sample.js';
 export * from './indexing.js';
 export * from './linear.js';
 export {

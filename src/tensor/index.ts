@@ -7,6 +7,7 @@ export * from './creation.js';
 export { type DeviceName, type DeviceOptions, deviceNames, type OpenedDevice, openDevice } from './device.js';
 export { maximum, minimum, where } from './elementwise.js';
 export * as F from './functional.js';
+export type { GridSampleOptions } from './grid-sample.js';
 export { enableGrad, gradEnabled, noGrad } from './history.js';
 export type { Index, Range, RangeObject } from './indexing.js';
 export { einsum } from './linear.js';

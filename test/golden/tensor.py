@@ -231,5 +231,18 @@ for p in prints:
 for mode in ["bilinear", "bicubic"]:
     case(f"{mode}Antialias", lambda x, m=mode: F.interpolate(x, size=(9, 4), mode=m, antialias=True), randn(1, 2, 5, 11))
 
+# Places inside and far outside, and one grid with its corners exactly on the border.
+pictures, places = randn(2, 3, 4, 5), exact(torch.randn(2, 3, 4, 2) * 1.5)
+ends = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)
+corners = torch.stack(torch.meshgrid(ends, ends, indexing="xy"), -1)[None].expand(2, 3, 3, 2).clone()
+for mode in ["bilinear", "nearest", "bicubic"]:
+    for padding in ["zeros", "border", "reflection"]:
+        for aligned in [False, True]:
+            name = f"gridSample {mode} {padding} {'aligned' if aligned else 'edges'}"
+            case(name, lambda x, g: F.grid_sample(x, g, mode, padding, aligned), pictures, places)
+for padding in ["zeros", "border", "reflection"]:
+    case(f"gridSample corners {padding}", lambda x, g: F.grid_sample(x, g, "bilinear", padding, True), pictures, corners)
+case("gridSample one pixel", lambda x, g: F.grid_sample(x, g, "bilinear", "reflection", True), randn(2, 1, 1, 1), places)
+
 (HERE / "tensor.json").write_text(json.dumps({"cases": cases, "prints": prints}, separators=(",", ":")) + "\n")
 print(len(cases), "cases,", len(prints), "prints")

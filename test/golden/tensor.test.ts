@@ -3,7 +3,16 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ReferenceTarget } from '../../src/ops/reference/index.js';
-import { F, formatTensor, grad, realize, setDevice, type Tensor, tensor } from '../../src/tensor/index.js';
+import {
+  F,
+  formatTensor,
+  type GridSampleOptions,
+  grad,
+  realize,
+  setDevice,
+  type Tensor,
+  tensor,
+} from '../../src/tensor/index.js';
 import { allocate, type DType } from '../../src/util/dtype.js';
 
 interface Packed {
@@ -151,7 +160,24 @@ const calls: Record<string, (...t: Tensor[]) => Tensor> = {
   nearestScale: (x) => x.interpolate({ scaleFactor: 1.7 }),
   pixelShuffle: (x) => F.pixelShuffle(x, 2),
   pixelUnshuffle: (x) => F.pixelUnshuffle(x, 2),
+  ...gridSampleCalls(),
 };
+
+/** Every mode with every way to treat what lies outside. */
+function gridSampleCalls(): typeof calls {
+  const of = (options: GridSampleOptions) => (x: Tensor, grid: Tensor) => F.gridSample(x, grid, options);
+  const made: typeof calls = {
+    'gridSample one pixel': of({ paddingMode: 'reflection', alignCorners: true }),
+  };
+  for (const paddingMode of ['zeros', 'border', 'reflection'] as const) {
+    made[`gridSample corners ${paddingMode}`] = of({ paddingMode, alignCorners: true });
+    for (const mode of ['bilinear', 'nearest', 'bicubic'] as const) {
+      made[`gridSample ${mode} ${paddingMode} edges`] = of({ mode, paddingMode });
+      made[`gridSample ${mode} ${paddingMode} aligned`] = of({ mode, paddingMode, alignCorners: true });
+    }
+  }
+  return made;
+}
 
 /** Interpolation weights are float32: of up to 16 terms of size up to 4, each is off by 2⁻²⁵. */
 const roundedWeights = new Set([
