@@ -262,8 +262,8 @@ export const coatnet_0_rw_224 = defineModel(
   (o: CoAtNetOptions & Required<ModelOptions>) =>
     new CoAtNet({ stem: [32, 64], widths: [96, 192, 384, 768], depths: [2, 3, 7, 2], ...o }),
   {
-    params: 0,
-    macs: 0,
+    params: 27_435_562,
+    macs: 4_406_300_928,
     input: [3, 224, 224],
     numClasses: 1000,
     output: 'logits',

@@ -197,19 +197,19 @@ const xs: Architecture = { widths: [32, 48, 64, 80, 96], dims: [96, 120, 144], e
 const s: Architecture = { widths: [32, 64, 96, 128, 160], dims: [144, 192, 240], expansion: 4, features: 640 };
 
 export const mobilevit_xxs = mobilevit('mobilevit_xxs', xxs, {
-  params: 0,
-  macs: 0,
+  params: 1_272_024,
+  macs: 407_364_096,
   published: { top1: 68.936, top5: 88.942, weights: 'timm mobilevit_xxs.cvnets_in1k' },
 });
 
 export const mobilevit_xs = mobilevit('mobilevit_xs', xs, {
-  params: 0,
-  macs: 0,
+  params: 2_317_848,
+  macs: 1_025_911_808,
   published: { top1: 74.618, top5: 92.35, weights: 'timm mobilevit_xs.cvnets_in1k' },
 });
 
 export const mobilevit_s = mobilevit('mobilevit_s', s, {
-  params: 0,
-  macs: 0,
+  params: 5_578_632,
+  macs: 2_000_831_488,
   published: { top1: 78.298, top5: 94.168, weights: 'timm mobilevit_s.cvnets_in1k' },
 });
