@@ -18,6 +18,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const pages = [
   { english: 'README.md', chinese: 'README.zh-CN.md' },
   { english: 'docs/concepts.md', chinese: 'docs/concepts.zh-CN.md' },
+  { english: 'docs/models.md', chinese: 'docs/models.zh-CN.md' },
+  { english: 'docs/weights.md', chinese: 'docs/weights.zh-CN.md' },
 ];
 
 interface Block {
@@ -124,7 +126,7 @@ beforeAll(async () => {
       'fovea/node': join(root, 'src/node.ts'),
       fovea: join(root, 'src/index.ts'),
     },
-    external: ['koffi', 'sharp', 'fflate'],
+    external: ['koffi', 'sharp', 'fflate', 'h5wasm', '@bufbuild/protobuf'],
   });
   await build({
     ...options,
@@ -138,7 +140,9 @@ beforeAll(async () => {
   const checked = spawnSync(process.execPath, [tsc, '-p', folder], { encoding: 'utf8' });
   types = checked.stdout + checked.stderr;
   const names = programs.map(({ name }) => name);
-  const ran = spawnSync(process.execPath, [join(folder, 'programs', 'run-all.mjs'), ...names], { encoding: 'utf8' });
+  // What they write lands where the commands write.
+  const runAll = join(folder, 'programs', 'run-all.mjs');
+  const ran = spawnSync(process.execPath, [runAll, ...names], { encoding: 'utf8', cwd: playground });
   if (ran.status !== 0) throw new Error(`the programs ended with ${ran.status}\n${ran.stderr}`);
   results = JSON.parse(ran.stdout) as Record<string, Result>;
 
@@ -255,6 +259,11 @@ describe('pages', () => {
       if (/^https?:/.test(target)) continue;
       await expect(stat(join(root, dirname(file), target)), target).resolves.toBeDefined();
     }
+  });
+
+  it.each(['docs/models.md', 'docs/models.zh-CN.md'])('%s names every model of the zoo', (file) => {
+    const missing = models.registry.filter(({ modelName }) => !texts.get(file)!.includes(`\`${modelName}\``));
+    expect(missing.map(({ modelName }) => modelName)).toEqual([]);
   });
 
   it.each(pages.flatMap((page) => Object.values(page)).filter((file) => file.startsWith('README')))(
