@@ -1,6 +1,6 @@
 """ONNX files as exporters write them, without their weights: what test/onnx/import-files.test.ts imports.
 
-`python3 test/golden/onnx_files.py [NAME ...]` writes data/onnx/NAME.onnx and data/onnx/NAME.json for those (or all) rows below. Float tensors of
+`python3 test/golden/onnx_files.py [NAME ...]` writes data/onnx/NAME.onnx.gz and data/onnx/NAME.json for those (or all) rows below. Float tensors of
 more than 64 numbers are taken out: their data are said to lie in a file named `NAME:SHAPE`, which stands for `initial(NAME, SHAPE)` of counter.py,
 so that both sides make the same weights. The JSON holds input shapes and ONNX Runtime's outputs: shape, digest, first values.
 
@@ -8,6 +8,7 @@ Rows ending in `.script` come from PyTorch's older exporter (TorchScript), `.dyn
 way paddle2onnx writes them. The batch is dynamic: files are made with 2 pictures and run with 3.
 """
 
+import gzip
 import json
 import pathlib
 import re
@@ -281,10 +282,10 @@ def write(name, model, shape):
         for o, y in zip(session.get_outputs(), outputs)
     ]
     assert all(np.isfinite(y).all() and y.std() > 1e-6 for y in outputs), name
-    (HERE / f"{name}.onnx").write_bytes(model.SerializeToString())
+    packed = gzip.compress(model.SerializeToString(), 9, mtime=0)
+    (HERE / f"{name}.onnx.gz").write_bytes(packed)
     (HERE / f"{name}.json").write_text(json.dumps({"input": [3, *shape], "outputs": results}) + "\n")
-    size = (HERE / f"{name}.onnx").stat().st_size
-    print(f"{name}: {len(model.graph.node)} nodes, {size} bytes, first {results[0]['first'][:3]}", flush=True)
+    print(f"{name}: {len(model.graph.node)} nodes, {len(packed)} bytes, first {results[0]['first'][:3]}", flush=True)
 
 
 def main(wanted):

@@ -5,6 +5,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { importOnnx } from '../../src/io/onnx/import.js';
 import { inEvalMode } from '../../src/nn/index.js';
@@ -12,7 +13,7 @@ import { Tensor, tensor } from '../../src/tensor/index.js';
 import { type Digest, digest, filled, initial } from '../golden/counter.js';
 
 const folder = fileURLToPath(new URL('../golden/data/onnx/', import.meta.url));
-const names = readdirSync(folder).filter((file) => file.endsWith('.onnx')).map((file) => file.slice(0, -5)); // biome-ignore format: one thought
+const names = readdirSync(folder).filter((file) => file.endsWith('.onnx.gz')).map((file) => file.slice(0, -8)); // biome-ignore format: one thought
 
 interface Expected {
   readonly input: number[];
@@ -27,7 +28,7 @@ function generated(location: string): Uint8Array {
 }
 
 function importFile(name: string) {
-  return importOnnx(readFileSync(`${folder}${name}.onnx`), { external: generated });
+  return importOnnx(gunzipSync(readFileSync(`${folder}${name}.onnx.gz`)), { external: generated });
 }
 
 describe('files of other exporters', () => {
