@@ -83,7 +83,7 @@ export function defineModel<M extends Module, O extends ModelOptions = ModelOpti
   const builder: ModelBuilder<M, O> = Object.assign(
     (options?: O) => {
       const model = build({ numClasses, inChannels: vocabulary ?? input[0], ...given(options) });
-      origins.set(model, { builder: builder as ModelBuilder, options: given(options) });
+      origins.set(model, { builder: builder as AnyBuilder, options: given(options) });
       return model;
     },
     { modelName, ...facts },
@@ -96,6 +96,9 @@ export interface Origin {
   readonly builder: ModelBuilder;
   readonly options: ModelOptions;
 }
+
+// biome-ignore lint/suspicious/noExplicitAny: which options a builder takes is its family's business
+type AnyBuilder = ModelBuilder<Module, any>;
 
 const origins = new WeakMap<Module, Origin>();
 
