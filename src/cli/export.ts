@@ -9,7 +9,7 @@ import { type SavedOnnx, saveOnnx } from '../io/onnx/save.node.js';
 import { builderOf, findModel, type Preprocessing } from '../models/index.js';
 import type { Module } from '../nn/index.js';
 import { loadRun, type RunWeights } from '../train/all.node.js';
-import { newCommand, withJson } from './options.js';
+import { newCommand, onDevice, withJson } from './options.js';
 import { bytes, grouped, print, printJson, shape } from './output.js';
 import { modelNamed } from './summary.js';
 import { oneOf, UsageError, wholeNumber } from './usage.js';
@@ -58,7 +58,10 @@ export function command(): Command {
     const { model, ...options } = exported;
     const { opset, batch, foldBatchNorm } = flags;
     const input = resized(options.input, flags.size);
-    const saved = await saveOnnx(model, flags.onnx, { ...options, input, opset, batch, foldBatchNorm });
+    // What follows from weights alone is computed here: little enough for one thread.
+    const saved = await onDevice({ threads: 1 }, () =>
+      saveOnnx(model, flags.onnx, { ...options, input, opset, batch, foldBatchNorm }),
+    );
     if (flags.json) writeJson(saved, exported.name, flags);
     else write(saved, exported.name, flags);
   });
