@@ -238,7 +238,8 @@ describe('an imported network', () => {
           node('Mul', ['a', 'blocks.0.gamma'], ['b']),
           node('Add', ['b', 'attn_mask'], ['c']),
           node('Add', ['c', 'onnx::Add_12'], ['d']),
-          node('Resize', ['d', '', 'scales'], ['y']),
+          node('Mul', ['d', 'float32(0.5)[]'], ['e']),
+          node('Resize', ['e', '', 'scales'], ['y']),
         ],
         values: {
           x: x([1, 2, 3, 4]),
@@ -246,6 +247,7 @@ describe('an imported network', () => {
           'blocks.0.gamma': w([4]),
           attn_mask: w([4]),
           'onnx::Add_12': w([4]),
+          'float32(0.5)[]': float(0.5),
           scales: floats(1, 1, 2, 2),
         },
         outputs: ['y'],

@@ -18,7 +18,7 @@ const maxDepth = 32;
 
 /** Names that exporters make up for what has none in the network. */
 export function isGenerated(name: string): boolean {
-  return /^(\/|\d+$|onnx::|_?val_\d|_to_copy|scalar_tensor|lifted_|auto[._])|constant|const_|::/i.test(name);
+  return /^(\/|\d+$|_?val_\d|_to_copy|scalar_tensor|lifted_|auto[._])|constant|const_|::|[()[\]{}<>=,;*\s]/i.test(name);
 }
 
 /** `layer1.0.conv1` of the parameter `layer1.0.conv1.weight`; null for names that say nothing. */
