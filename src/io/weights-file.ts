@@ -95,7 +95,7 @@ const onnx: WeightsReader = {
   format: 'ONNX',
   accepts: (first) => first[0] === 0x08, // there is no signature; the IR version stands first
   open(source) {
-    const { graph } = parseOnnx(source.read(0, source.sizeBytes));
+    const { graph, metadataProps } = parseOnnx(source.read(0, source.sizeBytes));
     const entries = new Map<string, WeightsEntry>();
     const other: string[] = [];
     for (const tensor of graph?.initializer ?? []) {
@@ -108,7 +108,8 @@ const onnx: WeightsReader = {
         entries.set(name, { type: DataType[tensor.dataType] ?? 'unknown', shape: tensorShape(tensor), read });
       }
     }
-    return { ...plain, format: 'ONNX', entries, other };
+    const metadata = Object.fromEntries(metadataProps.map(({ key, value }) => [key, value]));
+    return { ...plain, format: 'ONNX', entries, metadata, other };
   },
 };
 

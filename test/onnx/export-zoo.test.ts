@@ -25,6 +25,7 @@ const defaults: Readonly<Record<string, (input: readonly number[]) => readonly n
 /** Models that need another size than the default one. */
 const sizes: Readonly<Record<string, readonly number[]>> = {
   inception_v3: [3, 96, 96],
+  alexnet_2012: [3, 227, 227],
   c3d: [3, 16, 112, 112],
 };
 

@@ -1,6 +1,7 @@
 /**
  * The ONNX graph while it is written: nodes, values and initializers under names that nobody else has. Nodes carry the module's path
- * (`/layer1/0/conv1/Conv`), values the node's (`/layer1/0/conv1/Conv_output_0`), weights their own (`layer1.0.conv1.weight`).
+ * (`/layer1/0/conv1/Conv`), values the node's (`/layer1/0/conv1/Conv_output_0`), weights their own (`layer1.0.conv1.weight`). What the exporter
+ * makes up begins with a slash, so that readers of weights tell it from the network's own.
  */
 
 import type { DType, TypedArray } from '../../util/dtype.js';
@@ -98,19 +99,19 @@ export class OnnxGraph {
 
   /** A list of int64: shapes, axes, bounds. Equal lists are one initializer. */
   ints(values: readonly number[]): string {
-    return this.#shared(`int64[${values.join(',')}]`, () => int64Tensor([values.length], values));
+    return this.#shared(`/int64[${values.join(',')}]`, () => int64Tensor([values.length], values));
   }
 
   /** One int64. */
   int(value: number): string {
-    return this.#shared(`int64(${value})`, () => int64Tensor([], [value]));
+    return this.#shared(`/int64(${value})`, () => int64Tensor([], [value]));
   }
 
   /** One number of a type. */
   scalar(value: number, dtype: DType): string {
     const data =
       dtype === 'float32' ? Float32Array.of(value) : dtype === 'int32' ? Int32Array.of(value) : Uint8Array.of(value);
-    return this.#shared(`${dtype}(${value})`, () => tensorProto([], dtype, data));
+    return this.#shared(`/${dtype}(${value})`, () => tensorProto([], dtype, data));
   }
 
   /** A tensor whose values `setValue` brings later, in the order of the calls. */
