@@ -91,9 +91,9 @@ def show(y):
 
 
 def multiply_adds(model, x):
-    """Of its convolutions, linear layers and matrix products."""
+    """Of its convolutions, linear layers and matrix products; shapes are all that counting takes."""
     with FlopCounterMode(display=False) as counter:
-        model(x)
+        model.to("meta")(x.to("meta"))
     return counter.get_total_flops() // 2
 
 
@@ -137,11 +137,13 @@ def golden(
     shape, native = ((3, n, n) if isinstance(n, int) else tuple(n) for n in (input, native))
     scores = scores or (lambda y: {"scores": y})
     build = model
-    model = build().double().eval()
+    on = torch.device("cpu" if small is None or also_input is not None else "meta")  # where only names and shapes matter
+    with on:
+        model = build().double().eval()
     case = {"model": registry or name, "input": list(shape), "batch": batch, "classes": classes, "kinks": kinks, "below": below}
     case |= {"options": options or {}, "everywhere": everywhere, "tokens": tokens}
     case["parameters"] = sum(p.numel() for p in model.parameters())
-    with torch.no_grad():
+    with torch.no_grad(), on:
         case["macs"] = multiply_adds(build().eval(), inputs("", 1, native, tokens).to(torch.int64 if tokens else torch.float32))
     case["entries"] = len(model.state_dict())
     case["names"] = fnv1a(names_of(model))
