@@ -6,6 +6,7 @@ import { alexnet, alexnet_2012 } from './alexnet.js';
 import { allcnn_c } from './all-convolutional.js';
 import { c3d } from './c3d.js';
 import { classic } from './classic.js';
+import { coatnet_0_rw_224 } from './coatnet.js';
 import { convnexts } from './convnext.js';
 import type { ModelBuilder, ModelOptions } from './define.js';
 import { densenet121, densenet161, densenet169, densenet201 } from './densenet.js';
@@ -26,6 +27,7 @@ import {
   mobilenetv3_small_100,
 } from './mobilenet-v3.js';
 import { mobilenetv4_conv_small } from './mobilenet-v4.js';
+import { mobilevit_s, mobilevit_xs, mobilevit_xxs } from './mobilevit.js';
 import { nin } from './network-in-network.js';
 import {
   regnet_x_1_6gf,
@@ -86,6 +88,7 @@ export * from './alexnet.js';
 export * from './all-convolutional.js';
 export * from './c3d.js';
 export { Classic, type ClassicOptions, classic } from './classic.js';
+export * from './coatnet.js';
 export * from './convnext.js';
 export {
   builderOf,
@@ -127,6 +130,7 @@ export {
   mobilenetv3_small_100,
 } from './mobilenet-v3.js';
 export * from './mobilenet-v4.js';
+export * from './mobilevit.js';
 export * from './network-in-network.js';
 export { type Preprocessing, preprocessing } from './preprocessing.js';
 export * from './regnet.js';
@@ -221,6 +225,10 @@ export const registry: readonly ModelBuilder[] = [
   ...convnexts,
   ...visionTransformers,
   swin_t,
+  coatnet_0_rw_224,
+  mobilevit_xxs,
+  mobilevit_xs,
+  mobilevit_s,
   c3d,
   r3d_18,
   mc3_18,
