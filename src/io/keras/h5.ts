@@ -22,6 +22,7 @@ let opened = 0;
 /** @throws {FormatError} for what is no HDF5 file, or a damaged one. @throws {ConfigError} if the package is not installed */
 export async function readH5(bytes: Uint8Array): Promise<H5Content> {
   if (!isH5(bytes)) throw new FormatError('hdf5: the file does not begin with the signature of HDF5', 0);
+  checkHeaps(bytes);
   const h5wasm = await load();
   const { FS, activate_throwing_error_handler } = await h5wasm.ready;
   activate_throwing_error_handler(); // instead of printing
@@ -58,6 +59,37 @@ export function isH5(bytes: Uint8Array): boolean {
   const signature = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];
   return signature.every((byte, i) => bytes[i] === byte);
 }
+
+/**
+ * The library walks the objects of a global heap, where text of variable length lies, by the sizes they state, and without end where such a size
+ * leads it back: so they are checked first. HDF5 file format specification 3.0, III.E.
+ */
+function checkHeaps(bytes: Uint8Array): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const version = bytes[8];
+  const [offsetBytes, lengthBytes] = version < 2 ? [bytes[13], bytes[14]] : [bytes[9], bytes[10]];
+  if (offsetBytes !== 8 || lengthBytes !== 8) {
+    throw new FormatError(`hdf5: places of ${offsetBytes} and lengths of ${lengthBytes} bytes; both must have 8`, 9);
+  }
+  const u64 = (at: number) => Number(view.getBigUint64(at, true));
+  for (let at = bytes.indexOf(heapSignature[0]); at >= 0; at = bytes.indexOf(heapSignature[0], at + 1)) {
+    if (!heapSignature.every((byte, i) => bytes[at + i] === byte) || at + 16 > bytes.length) continue;
+    const end = at + u64(at + 8);
+    if (end > bytes.length) throw new FormatError('hdf5: a global heap reaches past the end of the file', at);
+    for (let object = at + 16; object + 16 <= end; ) {
+      const isFree = view.getUint16(object, true) === 0; // free space counts its own header
+      const size = u64(object + 8);
+      const next = object + (isFree ? size : 16 + Math.ceil(size / 8) * 8);
+      if (next < object + 16 || next > end) {
+        throw new FormatError(`hdf5: an object of ${size} bytes does not fit into its global heap`, object);
+      }
+      object = next;
+    }
+  }
+}
+
+/** 'GCOL', version 1, three zeros. */
+const heapSignature = [0x47, 0x43, 0x4f, 0x4c, 1, 0, 0, 0];
 
 /** What of the package's types is needed here. */
 interface Group {
