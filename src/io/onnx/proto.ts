@@ -43,8 +43,10 @@ export function eachMessage(
   for (const field of desc.fields) {
     const inside = outline.children.get(field.number);
     if (inside === undefined || field.message === undefined) continue;
-    // A field that stands twice where one is meant is merged into one message: the first place will do.
-    messagesOf(message, field).forEach((child, i) => void eachMessage(field.message!, child, inside[i], visit));
+    // A field that stands twice where one is meant is merged into one message: the first place will do, and what came with the second has none.
+    for (const [i, child] of messagesOf(message, field).entries()) {
+      if (i < inside.length) eachMessage(field.message, child, inside[i], visit);
+    }
   }
 }
 
