@@ -92,19 +92,22 @@ class Subsampling(nn.Module):
 
 
 class C3(nn.Module):
-    """Holds the weights of the sixteen maps by how many maps each sees."""
+    """Every map of every map before it, where the table has no cross with a kernel of zeros."""
 
     def __init__(self):
         super().__init__()
-        self.threes, self.fours, self.all = nn.Conv2d(18, 6, 5, groups=6), nn.Conv2d(36, 9, 5, groups=9), nn.Conv2d(6, 1, 5)
+        self.weight = nn.Parameter(torch.zeros(60, 5, 5))
+        self.bias = nn.Parameter(torch.zeros(16))
 
     def forward(self, x):
-        weights = [*self.threes.weight, *self.fours.weight, *self.all.weight]
-        biases = [*self.threes.bias, *self.fours.bias, *self.all.bias]
+        kernels = iter(self.weight)
         maps = []
-        for i, (weight, bias) in enumerate(zip(weights, biases)):
-            seen = [j for j in range(6) if i in TABLE_I[j]]
-            maps.append(sum(F.conv2d(x[:, j : j + 1], kernel[None, None]) for j, kernel in zip(seen, weight, strict=True)) + bias)
+        for i in range(16):
+            total = self.bias[i]
+            for j in range(6):
+                kernel = next(kernels) if i in TABLE_I[j] else torch.zeros(5, 5, dtype=x.dtype)
+                total = total + F.conv2d(x[:, j : j + 1], kernel[None, None])
+            maps.append(total)
         return torch.cat(maps, 1)
 
 
