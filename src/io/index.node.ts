@@ -9,6 +9,8 @@ export {
   type InspectedTensor,
   inspectFile,
 } from './inspect.node.js';
+export { loadOnnx } from './onnx/import.node.js';
+export { type SavedOnnx, type SaveOnnxOptions, saveOnnx } from './onnx/save.node.js';
 export { type DecodeOptions, decodeImage, encodePng, type Picture } from './picture.node.js';
 export { type Checkpoint, type CheckpointName, type RunConfig, RunFolder } from './run-folder.node.js';
 export { readSafetensors, SafetensorsFile, writeSafetensors } from './safetensors.node.js';
