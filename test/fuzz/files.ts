@@ -4,15 +4,20 @@
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
+import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { parseIdx } from '../../src/data/idx.js';
 import { memorySource } from '../../src/io/byte-source.js';
+import { importKeras } from '../../src/io/keras/import.js';
+import { importTensorflowjs } from '../../src/io/keras/tfjs.js';
+import { importOnnx } from '../../src/io/onnx/import.js';
 import { parsePytorch } from '../../src/io/pytorch/index.js';
 import { parseSafetensors, serializeSafetensors } from '../../src/io/safetensors.js';
 import { parseSafetensorsIndex } from '../../src/io/safetensors-index.js';
 import { openWeights } from '../../src/io/weights-file.js';
 import { readFacts } from '../../src/io/weights-metadata.js';
 import { openZip, readZipEntry } from '../../src/io/zip.js';
+import { FormatError } from '../../src/util/errors.js';
 import { storedZip } from './stored-zip.js';
 
 export interface FuzzFormat {
@@ -85,6 +90,25 @@ export const formats: readonly FuzzFormat[] = [
     read: (bytes) => parsePytorch(bytes),
   },
   {
+    name: 'ONNX',
+    corpus: () =>
+      goldens('onnx', /^(crnn\.\w+|paddle_classifier|sampler\.\w+)\.onnx\.gz$/).map((file) => gunzipSync(file)),
+    read: (bytes) => importOnnx(bytes, { external: zeros }),
+    runs: 3000,
+  },
+  {
+    name: 'Keras',
+    corpus: () => goldens('keras', /^(sequential|volume)\.(h5|keras)$/),
+    read: (bytes) => importKeras(bytes),
+    runs: 2000,
+  },
+  {
+    name: 'TensorFlow.js, the model beside sound weights',
+    corpus: () => [golden('keras/sequential-tfjs/model.json')],
+    read: (bytes) => importTensorflowjs(bytes, shard),
+    runs: 2000,
+  },
+  {
     name: 'IDX',
     corpus: () => [idx(0x08, [2, 3], 6), idx(0x0d, [4], 16), idx(0x0c, [1, 1, 2], 8)],
     read: (bytes) => parseIdx(bytes),
@@ -93,6 +117,17 @@ export const formats: readonly FuzzFormat[] = [
 ];
 
 const storages = Object.fromEntries(Array.from({ length: 28 }, (_, key) => [`a/data/${key}`, new Uint8Array(128)]));
+
+/** Stands for the files beside the golden models, which hold no weights themselves. */
+function zeros(name: string, _offset: number, bytes: number): Uint8Array {
+  if (bytes > 1 << 20) throw new FormatError(`${name} has no ${bytes} bytes`);
+  return new Uint8Array(bytes);
+}
+
+function shard(name: string): Uint8Array {
+  if (!/^group1-shard[12]of2\.bin$/.test(name)) throw new FormatError(`there is no file ${name}`);
+  return golden(`keras/sequential-tfjs/${name}`);
+}
 
 function pickleOf(file: Uint8Array): Uint8Array {
   const source = memorySource(file);
