@@ -15,7 +15,7 @@ import { fitPath, isGenerated, Paths, placeOfNode, placeOfWeight } from './impor
 import { describeNode, OnnxNode } from './import-node.js';
 import { offsetOf } from './model-file.js';
 import { operators, refusals } from './operators/index.js';
-import { hostWherePossible, Known, toInt32 } from './operators/known.js';
+import { HostWork, hostWherePossible, Known, toInt32 } from './operators/known.js';
 import type { Compute, GraphContext, Part } from './operators/operator.js';
 import { DataType, type GraphProto, type ModelProto, type TensorProto, type ValueInfoProto } from './schema.js';
 import { type ExternalData, tensorIntegers, tensorShape, tensorValue } from './tensor-value.js';
@@ -35,6 +35,7 @@ export interface ModelContext {
   readonly flattener: Flattener;
   readonly versions: Versions;
   readonly external: ExternalData | undefined;
+  readonly work: HostWork;
 }
 
 export function modelContext(model: ModelProto, external: ExternalData | undefined): ModelContext {
@@ -49,7 +50,7 @@ export function modelContext(model: ModelProto, external: ExternalData | undefin
       offsetOf(model),
     );
   }
-  return { flattener: new Flattener(model), versions, external };
+  return { flattener: new Flattener(model), versions, external, work: new HostWork() };
 }
 
 /** @throws {FormatError} naming the nodes that are wrong or that fovea does not know. */
@@ -96,7 +97,9 @@ class GraphBuilder implements GraphContext {
   /** Values whose numbers follow from shapes, in addition to constants. */
   readonly #fromShapes = new Set<string>();
   readonly #ranks = new Map<string, number>();
-  readonly #readers = new Map<string, OnnxNode[]>();
+  readonly #readers = new Map<string, Set<OnnxNode>>();
+  /** All values of this graph. */
+  readonly #values = new Set<string>();
   readonly #absorbed = new Set<OnnxNode>();
   readonly #outside = new Set<string>();
   readonly #paths: Paths;
@@ -175,7 +178,7 @@ class GraphBuilder implements GraphContext {
     const constant = name === null ? undefined : this.#constant(name);
     if (constant === undefined || constant.known.dtype !== 'float32') return null;
     if (form === 'transposed') {
-      const readers = this.#readers.get(this.#resolve(name!)) ?? [];
+      const readers = [...(this.#readers.get(this.#resolve(name!)) ?? [])];
       const alike = (node: OnnxNode) => node.op === 'MatMul' && node.inputs[0] !== name;
       if (readers.length > 1 && !readers.every(alike)) return null;
     }
@@ -192,7 +195,7 @@ class GraphBuilder implements GraphContext {
   }
 
   onlyReader(name: string): OnnxNode | null {
-    const readers = this.#readers.get(name) ?? [];
+    const readers = [...(this.#readers.get(name) ?? [])];
     return readers.length === 1 && !this.outputs.includes(name) ? readers[0] : null;
   }
 
@@ -253,7 +256,7 @@ class GraphBuilder implements GraphContext {
       this.#steps.push({ name, inputs, outputs, run });
       return;
     }
-    const compute = hostWherePossible(run);
+    const compute = hostWherePossible(run, this.context.work);
     const known = inputs.every((name) => name === '' || this.isKnown(name));
     if (known && inputs.every((name) => name === '' || this.#constant(name) !== undefined) && this.#fold(node, compute, inputs, outputs)) return; // biome-ignore format: one thought
     if (known || part.fromShapes) for (const name of outputs) this.#fromShapes.add(name);
@@ -290,9 +293,8 @@ class GraphBuilder implements GraphContext {
   }
 
   #addReader(name: string, node: OnnxNode): void {
-    const readers = this.#readers.get(name);
-    if (readers === undefined) this.#readers.set(name, [node]);
-    else if (!readers.includes(node)) readers.push(node);
+    const readers = this.#readers.get(name) ?? new Set();
+    this.#readers.set(name, readers.add(node));
   }
 
   /** The constants that steps read by name: parameters in their places, everything else as it is. */
@@ -330,7 +332,8 @@ class GraphBuilder implements GraphContext {
       }
       if (node.outputs.length === 0) throw node.fail('it has no outputs');
     }
-    const order = this.#reachable(nodes, makers);
+    for (const name of makers.keys()) this.#values.add(name);
+    const order = this.#reachable(makers);
     const needed = new Set(order);
     const done = new Set<OnnxNode>();
     const fileOrder = nodes.filter((node) => needed.has(node));
@@ -341,7 +344,7 @@ class GraphBuilder implements GraphContext {
     return sorted ? fileOrder : order;
   }
 
-  #reachable(_nodes: readonly OnnxNode[], makers: ReadonlyMap<string, OnnxNode | null>): OnnxNode[] {
+  #reachable(makers: ReadonlyMap<string, OnnxNode | null>): OnnxNode[] {
     const order: OnnxNode[] = [];
     const state = new Map<OnnxNode, 'open' | 'done'>();
     const stack: { node: OnnxNode; reads: readonly string[]; next: number }[] = [];
@@ -383,8 +386,7 @@ class GraphBuilder implements GraphContext {
   }
 
   private has(name: string): boolean {
-    const here = this.#constant(name) !== undefined || this.#inputs.some((input) => input.name === name);
-    return here || this.#nodes.some((node) => node.outputs.includes(name)) || (this.around?.has(name) ?? false);
+    return this.#values.has(name) || (this.around?.has(name) ?? false);
   }
 }
 

@@ -59,6 +59,8 @@ export class Paths {
   readonly #leaves = new Set<string>();
   readonly #scopes = new Set<string>();
   readonly #uses = new Map<string, number>();
+  /** The last number given to a path that was taken. */
+  readonly #numbers = new Map<string, number>();
 
   /** `scopes` are modules that nodes or parameters come from: what lies above them holds other parts. */
   constructor(scopes: Iterable<string>) {
@@ -70,8 +72,12 @@ export class Paths {
 
   /** The path itself, or with a number behind it if it is taken. */
   claim(wanted: string): string {
-    let path = wanted;
-    for (let i = 1; this.#isTaken(path); i++) path = `${[...prefixes(wanted)].some((p) => this.#leaves.has(p)) ? wanted.replaceAll('.', '_') : wanted}_${i}`; // biome-ignore format: one thought
+    // Below a part nothing can lie: then the whole path becomes one name.
+    const base = [...prefixes(wanted)].some((above) => this.#leaves.has(above)) ? wanted.replaceAll('.', '_') : wanted;
+    let path = base;
+    let number = this.#numbers.get(base) ?? 0;
+    while (this.#isTaken(path)) path = `${base}_${++number}`;
+    this.#numbers.set(base, number);
     this.#leaves.add(path);
     for (const above of prefixes(path)) this.#scopes.add(above);
     return path;

@@ -6,7 +6,7 @@
 import { F, full, type Tensor, where, zeros } from '../../../tensor/index.js';
 import { numel, type Shape } from '../../../util/shape.js';
 import type { OnnxNode } from '../import-node.js';
-import { Known, knownInts } from './known.js';
+import { Known, knownInts, mostKnown } from './known.js';
 import {
   axisOf,
   checkedShape,
@@ -148,7 +148,7 @@ const oneHot: Operator = computes(
 /** Places of what is not 0, by axis: a shape that follows from numbers, so these must be known. */
 const nonZero: Operator = computes(
   (node) => (input) => {
-    const values = numbers(node, input, 'its input');
+    const values = numbers(node, input, 'its input', mostKnown);
     const { shape } = input!;
     const hits = values.flatMap((v, i) => (v !== 0 ? [i] : []));
     const places = shape.map((n, axis) => {

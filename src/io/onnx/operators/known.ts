@@ -5,6 +5,7 @@
  */
 
 import { Storage } from '../../../graph/storage.js';
+import { topological } from '../../../graph/traverse.js';
 import { ReferenceTarget } from '../../../ops/reference/index.js';
 import { buffer } from '../../../ops/source.js';
 import { Tensor } from '../../../tensor/index.js';
@@ -40,6 +41,30 @@ export function toInt32(value: number): number {
 /** More numbers than this are left to the device, even if they are known. */
 export const mostKnown = 1 << 20;
 
+/** So few are computed on the host in any case: shapes and sizes must be. */
+const alwaysKnown = 1 << 12;
+
+/**
+ * What may be computed on the host for one model, in elements and multiply-adds. It lasts for the constants of any network that was meant to run;
+ * a file made to keep the host busy comes to its end in a few seconds.
+ */
+export class HostWork {
+  #left = 2 ** 27;
+
+  /** Whether there is room for as much work as computing `t` is; takes it. */
+  admits(t: Tensor): boolean {
+    if (numel(t.shape) > mostKnown) return false;
+    let work = 0;
+    for (const node of topological([t.current], (n) => n.inputs.length === 0)) {
+      work += numel(node.shape) + (node.op.facts.macs?.(node) ?? 0);
+    }
+    if (work <= alwaysKnown) return true;
+    if (work > this.#left) return false;
+    this.#left -= work;
+    return true;
+  }
+}
+
 const reference = new ReferenceTarget();
 
 /**
@@ -48,6 +73,7 @@ const reference = new ReferenceTarget();
  */
 export function hostWherePossible(
   compute: (...inputs: (Tensor | undefined)[]) => Tensor | readonly Tensor[],
+  work: HostWork,
 ): (...inputs: (Tensor | undefined)[]) => Tensor | readonly Tensor[] {
   const remembered: { inputs: readonly (Tensor | undefined)[]; results: readonly Tensor[] }[] = [];
   return (...inputs) => {
@@ -55,8 +81,7 @@ export function hostWherePossible(
     const found = remembered.find((entry) => entry.inputs.every((x, i) => x === inputs[i]));
     if (found !== undefined) return found.results;
     const made = compute(...inputs);
-    const tooMany = inputs.some((x) => x !== undefined && x.size > mostKnown);
-    const results = (made instanceof Tensor ? [made] : made).map((t) => (tooMany ? t : onHost(t)));
+    const results = (made instanceof Tensor ? [made] : made).map((t) => onHost(t, work));
     if (results.every((t) => t instanceof Known)) {
       if (remembered.length >= shapesRemembered) remembered.shift();
       remembered.push({ inputs, results });
@@ -68,9 +93,9 @@ export function hostWherePossible(
 /** For how many input shapes a step's known results are kept. */
 const shapesRemembered = 4;
 
-/** The tensor with its numbers, which must follow from constants; the tensor itself where they are too many. */
-export function onHost(t: Tensor): Tensor {
-  if (t instanceof Known || numel(t.shape) > mostKnown) return t;
+/** The tensor with its numbers, which must follow from constants; the tensor itself where that would be too much work. */
+function onHost(t: Tensor, work: HostWork): Tensor {
+  if (t instanceof Known || !work.admits(t)) return t;
   const { data } = reference.evaluate(t.current);
   const values = allocate(t.dtype, data.length);
   values.set(data as ArrayLike<number>);

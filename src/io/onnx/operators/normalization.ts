@@ -154,7 +154,7 @@ const lrn: Operator = {
   translate(node) {
     const size = node.int('size', 0);
     const [alpha, beta, k] = [node.float('alpha', 1e-4), node.float('beta', 0.75), node.float('bias', 1)];
-    if (size < 1) throw node.fail(`size is ${size}; it is at least 1`);
+    if (!(size >= 1 && size <= 4096)) throw node.fail(`size is ${size}; it is from 1 to 4096`);
     if (size % 2 === 1) return { run: new LocalResponseNorm(size, { alpha, beta, k }) };
     return {
       run: (input) => {

@@ -74,9 +74,9 @@ export function layer(make: (node: OnnxNode) => Module): Operator {
   };
 }
 
-/** The numbers of an input that must be known. */
-export function numbers(node: OnnxNode, value: Tensor | undefined, what: string): number[] {
-  if (value instanceof Known) return value.list();
+/** The numbers of an input that must be known; a list of sizes or axes is never long. */
+export function numbers(node: OnnxNode, value: Tensor | undefined, what: string, most = 1024): number[] {
+  if (value instanceof Known && value.size <= most) return value.list();
   if (value === undefined) throw node.fail(`${what} is missing`);
   throw node.fail(`${what} must be known before anything runs; a list of ${value.size} numbers is beyond that`);
 }

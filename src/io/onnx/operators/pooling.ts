@@ -87,19 +87,21 @@ const averagePool: Operator = {
         }
         if (ceilMode) throw node.fail('ceil_mode with dilations or with pads beyond half the window is not supported');
         const ones = zeros([1, 1, ...x.shape.slice(2)]).add(1);
-        const sums = windowSum(x, window, pads);
-        return countIncludePad ? sums.mul(1 / numel(kernelSize)) : sums.div(windowSum(ones, window, pads));
+        const sums = windowSum(node, x, window, pads);
+        return countIncludePad ? sums.mul(1 / numel(kernelSize)) : sums.div(windowSum(node, ones, window, pads));
       },
     };
   },
 };
 
 /** Sums over windows of any dilation and padding: one shifted copy of x for each place in the window. */
-function windowSum(x: Tensor, { kernelSize, stride, dilation }: OnnxWindow, pads: Pads): Tensor {
+function windowSum(node: OnnxNode, x: Tensor, { kernelSize, stride, dilation }: OnnxWindow, pads: Pads): Tensor {
   return kernelSize.reduce((y, kernel, i) => {
     const axis = i + 2;
     const padded = y.pad(y.shape.slice(2).map((_, at) => (at === i ? pads[i] : [0, 0])));
+    if (kernel > 4096) throw node.fail(`a window of ${kernel} is beyond what fovea takes apart (4096)`);
     const outputs = Math.floor((padded.shape[axis] - dilation[i] * (kernel - 1) - 1) / stride[i]) + 1;
+    if (outputs < 1) throw node.fail(`a window of ${kernel} does not fit into [${x.shape}]`);
     const taps = Array.from({ length: kernel }, (_, k) => {
       const start = k * dilation[i];
       const range = { start, stop: start + (outputs - 1) * stride[i] + 1, step: stride[i] };
@@ -134,7 +136,7 @@ export const pooling: OperatorTable = {
         run: (input) => {
           const x = required(node, input);
           const pads = window.padding ?? autoPadding(node, x.shape.slice(2), window);
-          return windowSum(x.abs().pow(p), window, pads).pow(1 / p);
+          return windowSum(node, x.abs().pow(p), window, pads).pow(1 / p);
         },
       };
     },

@@ -5,6 +5,7 @@
 
 import { Module } from '../../../nn/index.js';
 import { F, type Parameter, type Tensor, zeros } from '../../../tensor/index.js';
+import { ShapeError } from '../../../util/errors.js';
 import type { OnnxNode } from '../import-node.js';
 import type { Operator, OperatorTable } from './operator.js';
 
@@ -87,6 +88,9 @@ interface RecurrentOptions {
   readonly batchFirst: boolean;
 }
 
+/** Every step is recorded by itself. */
+const longest = 1 << 14;
+
 /** x [T, N, I] (or [N, T, I]), initial states [directions, N, hidden] → [all outputs [T, directions, N, hidden], last output, last memory]. */
 export class Recurrent extends Module {
   readonly W: Parameter; // [directions, gates · hidden, inputs]
@@ -128,6 +132,8 @@ export class Recurrent extends Module {
   ): { outputs: Tensor; state: Tensor[] } {
     const { cell, hidden, activations } = this.#options;
     const [time, batch, inputs] = x.shape;
+    if (time > longest)
+      throw new ShapeError(`Recurrent: a sequence of ${time} steps is beyond what is unrolled (${longest})`);
     const width = cell.gates * hidden;
     const bias = this.B === null ? null : F.select(this.B, 0, d);
     const w: DirectionWeights = {

@@ -115,7 +115,7 @@ function weights(axis: Axis, s: Sampling): Float32Array<ArrayBuffer> {
   return matrix;
 }
 
-function resizeAxis(x: Tensor, at: number, axis: Axis, s: Sampling): Tensor {
+function resizeAxis(node: OnnxNode, x: Tensor, at: number, axis: Axis, s: Sampling): Tensor {
   const { from, to } = axis;
   if (s.mode === 'nearest') {
     const places = Array.from({ length: to }, (_, o) => {
@@ -128,17 +128,21 @@ function resizeAxis(x: Tensor, at: number, axis: Axis, s: Sampling): Tensor {
     }
     return F.indexSelect(x, at, knownInts(places));
   }
-  const matrix = matrixOf(axis, s);
+  const matrix = matrixOf(node, axis, s);
   const [before, after] = [x.shape.slice(0, at), x.shape.slice(at + 1)];
   if (after.length === 0) return x.matmul(matrix.transpose(0, 1));
   const planes = x.reshape([numel(before), from, numel(after)]);
   return matrix.matmul(planes).reshape([...before, to, ...after]);
 }
 
+/** Of a picture or a volume; beyond it tables of places and weights would not fit. */
+const longestAxis = 1 << 16;
+
 /** Matrices are kept, so that a compiled step that was recorded again is recognised by the storage it reads. */
 const matrices = new Map<string, Known>();
 
-function matrixOf(axis: Axis, s: Sampling): Known {
+function matrixOf(node: OnnxNode, axis: Axis, s: Sampling): Known {
+  if (axis.from * axis.to > 2 ** 28) throw node.fail(`an axis of ${axis.from} cannot be resized to ${axis.to}`);
   const key = JSON.stringify([axis, s]);
   const made = matrices.get(key) ?? new Known(weights(axis, s), [axis.to, axis.from], 'float32');
   if (matrices.size >= 64) matrices.delete(matrices.keys().next().value!);
@@ -193,6 +197,8 @@ function resized(node: OnnxNode, x: Tensor, given: { scales?: number[]; sizes?: 
   const result = [...x.shape];
   for (const [i, axis] of axes.entries()) result[axis] = target[i];
   checkedShape(node, result);
+  const long = result.find((n) => n > longestAxis);
+  if (long !== undefined) throw node.fail(`an axis of ${long} is beyond what fovea resizes to (${longestAxis})`);
   if (result.includes(0)) throw node.fail(`[${x.shape}] has no size [${result}]`);
   // The order from the last axis on makes the smaller intermediate results where pictures grow.
   const order = axes.map((at, i): [number, Axis] => {
@@ -203,7 +209,7 @@ function resized(node: OnnxNode, x: Tensor, given: { scales?: number[]; sizes?: 
     ([, axis]) => axis.from !== axis.to || axis.scale !== 1 || s.coordinates === 'tf_crop_and_resize',
   );
   const floats = s.mode === 'nearest' ? x : x.to('float32');
-  const y = moved.reduce((image, [at, axis]) => resizeAxis(image, at, axis, s), floats);
+  const y = moved.reduce((image, [at, axis]) => resizeAxis(node, image, at, axis, s), floats);
   return moved.reduce((image, [at, axis]) => extrapolated(image, at, axis, s), y).to(x.dtype);
 }
 
