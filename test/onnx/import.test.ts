@@ -404,6 +404,16 @@ describe('sizes that the file computes', () => {
     expect(() => importOnnx(modelBytes({ nodes, values, outputs: ['y'] }))).toThrow(FormatError);
   });
 
+  it('are worked out on the host as far as that is little work; the rest is left to the device', () => {
+    const chain = Array.from({ length: 1000 }, (_, i) => node('Exp', [`v${i}`], [`v${i + 1}`]));
+    const nodes = [node('ConstantOfShape', ['s'], ['v0']), ...chain];
+    const model = importOnnx(modelBytes({ nodes, values: { s: ints(1 << 20) }, outputs: ['v1000'] }));
+    expect(model.stepCounts().get('Exp')).toBeGreaterThan(800);
+    const product = [node('ConstantOfShape', ['s'], ['a']), node('MatMul', ['a', 'a'], ['y'])];
+    const matrices = importOnnx(modelBytes({ nodes: product, values: { s: ints(1024, 1024) }, outputs: ['y'] }));
+    expect(matrices.stepCounts()).toEqual(new Map([['MatMul', 1]]));
+  });
+
   it('that do not fit the input are the caller’s mistake', () => {
     const parts: ModelParts = {
       nodes: [node('Reshape', ['x', 's'], ['y'], {}, { name: 'flat' })],

@@ -42,7 +42,7 @@ export function toInt32(value: number): number {
 export const mostKnown = 1 << 20;
 
 /** So few are computed on the host in any case: shapes and sizes must be. */
-const alwaysKnown = 1 << 12;
+const alwaysKnown = 1 << 9;
 
 /**
  * What may be computed on the host for one model, in elements and multiply-adds. It lasts for the constants of any network that was meant to run;
