@@ -5,8 +5,10 @@ import { CompiledTarget } from '../compile/compiled-target.js';
 import type { Module } from '../nn/index.js';
 import { nll } from '../nn/loss.js';
 import { summary } from '../nn/summary.js';
-import { grad, manualSeed, noGrad, rand, realize, setDevice, tensor, zeros } from '../tensor/index.js';
+import { grad, manualSeed, noGrad, rand, realize, setDevice, type Tensor, tensor, zeros } from '../tensor/index.js';
+import type { DType } from '../util/dtype.js';
 import { ConfigError } from '../util/errors.js';
+import type { Shape } from '../util/shape.js';
 import {
   classic,
   compoundScaling,
@@ -28,38 +30,56 @@ beforeAll(async () => {
 });
 afterAll(() => target.dispose());
 
-/** Networks for large pictures take small ones too, and are tested faster on them. */
-function smallInput({ input: [c, h, w] }: ModelBuilder): [number, number, number] {
-  return [c, Math.min(h, 32), Math.min(w, 32)];
+/** Networks for large pictures and films take small ones too, and are tested faster on them. */
+function smallInput({ input, inputKind = 'picture' }: ModelBuilder): Shape {
+  const [c, ...size] = input;
+  if (inputKind === 'picture' || inputKind === 'video') return [c, ...size.map((n) => Math.min(n, 32))];
+  return input;
+}
+
+function dtypeOf({ inputKind }: ModelBuilder): DType {
+  return inputKind === 'tokens' ? 'int32' : 'float32';
+}
+
+/** Numbers in 0 … 1, or tokens. */
+function example(build: ModelBuilder, batch: number, shape: Shape): Tensor {
+  const x = rand([batch, ...shape]);
+  return build.vocabulary === undefined ? x : x.mul(build.vocabulary).to('int32');
+}
+
+/** Of the scores for one input: a row, or one for each pixel. */
+function scoresShape({ input, task }: ModelBuilder, numClasses: number): Shape {
+  return task === 'segmentation' ? [numClasses, ...input.slice(1)] : [numClasses];
 }
 
 describe.each(registry.map((model) => [model.modelName, model] as const))('%s', (_name, build) => {
   it('has the parameters and multiply–adds it states', () => {
-    const counted = summary(build(), build.input);
+    const counted = summary(build(), build.input, { dtype: dtypeOf(build) });
     expect(counted.totalParams).toBe(build.params);
     expect(counted.totalMacs).toBe(build.macs);
   });
 
-  it('maps a batch to one row of outputs per picture, for any number of classes', () => {
-    expect(
-      build()
-        .eval()
-        .forward(zeros([3, ...build.input])).shape,
-    ).toEqual([3, build.numClasses]);
-    expect(
-      build({ numClasses: 7 })
-        .eval()
-        .forward(zeros([3, ...build.input])).shape,
-    ).toEqual([3, 7]);
+  it('maps a batch to one row of outputs per picture or pixel, for any number of classes', () => {
+    const x = zeros([3, ...build.input], { dtype: dtypeOf(build) });
+    expect(build().eval().forward(x).shape).toEqual([3, ...scoresShape(build, build.numClasses)]);
+    expect(build({ numClasses: 7 }).eval().forward(x).shape).toEqual([3, ...scoresShape(build, 7)]);
   });
+});
 
+/** Larger ones are made of the same blocks, and test/golden/zoo sees all their gradients. */
+const small = registry.filter(({ params }) => params < 15e6);
+
+describe.each(small.map((model) => [model.modelName, model] as const))('%s', (_name, build) => {
   it('gives log-probabilities exactly where it says so, and gradients of the loss to every parameter', async () => {
+    manualSeed(1);
     const model = build({ numClasses: 10 }).eval();
-    const output = model.forward(rand([2, ...smallInput(build)]));
+    const output = model.forward(example(build, 2, smallInput(build)));
     const sums = output.exp().sum(1);
-    const named = [...model.namedParameters()];
+    const named = [...model.namedParameters()].filter(([path]) => !build.trainingOnly?.test(path));
+    const places = output.shape.slice(2); // none but for pixels
+    const labels = tensor([3, 7], { dtype: 'int32' }).reshape([2, ...places.map(() => 1)]);
     const gradients = grad(
-      nll(output.logSoftmax(1), tensor([3, 7], { dtype: 'int32' })),
+      nll(output.logSoftmax(1), labels.expand([2, ...places])),
       named.map(([, p]) => p),
     );
     const sizes = gradients.map((g) => g.abs().sum());
@@ -67,6 +87,7 @@ describe.each(registry.map((model) => [model.modelName, model] as const))('%s', 
     for (const [i, [path]] of named.entries()) expect(await sizes[i].item(), path).toBeGreaterThan(0);
     const areOne = Array.from(await sums.data()).every((sum) => Math.abs(Number(sum) - 1) < 1e-5);
     expect(areOne).toBe(build.output === 'logProbabilities');
+    for (const t of Object.values(model.stateDict())) t.dispose(); // so many networks do not fit one beside the other
   });
 });
 
@@ -177,6 +198,6 @@ describe('findModel', () => {
   it('suggests the nearest name', () => {
     expect(findModel('classic')).toBe(classic);
     expect(() => findModel('clasic')).toThrow(new ConfigError("There is no model 'clasic'. Did you mean classic?"));
-    expect(() => findModel('transformer')).toThrow(/The models are classic, lenet5, vgg16, resnet18, /);
+    expect(() => findModel('transformer')).toThrow(/The models are classic, lenet5_1998, lenet5, alexnet_2012, /);
   });
 });
