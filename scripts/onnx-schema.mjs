@@ -7,8 +7,14 @@
  */
 
 import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root, SetupError, script } from './setup.mjs';
+
+/** Every source says what it is for. */
+const head = `/** The messages of an ONNX file, generated from onnx.proto by scripts/onnx-schema.mjs: not to be edited. */
+
+`;
 
 await script(import.meta.url, ([plugin]) => {
   if (!plugin) throw new SetupError('onnx-schema: pass the path of protoc-gen-es (see the head of this script)');
@@ -19,5 +25,8 @@ await script(import.meta.url, ([plugin]) => {
     stdio: 'inherit',
   });
   if (error) throw new SetupError(`onnx-schema: cannot run protoc: ${error.message}`);
-  return status ?? 1;
+  if (status !== 0) return status ?? 1;
+  const file = join(folder, 'onnx_pb.ts');
+  writeFileSync(file, head + readFileSync(file, 'utf8'));
+  return 0;
 });
