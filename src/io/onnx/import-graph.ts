@@ -21,7 +21,7 @@ import { DataType, type GraphProto, type ModelProto, type TensorProto, type Valu
 import { type ExternalData, tensorIntegers, tensorShape, tensorValue } from './tensor-value.js';
 
 /** The operator sets that the table was written for. Newer ones have changed little, but what, nobody knew. */
-export const supportedOpsets = { from: 7, to: 26 } as const;
+export const supportedOpsets = { from: 7, to: 28 } as const;
 
 export interface BuiltGraph {
   readonly inputs: readonly ValueInfoProto[];

@@ -171,7 +171,8 @@ export const elementwise: OperatorTable = {
     const x = required(node, input);
     const along = (t: Tensor) => perAxis(node, t, x);
     const zero = zeroPoint === undefined ? asTensor(0) : zeroPoint.to('float32');
-    const unsigned = zeroPoint === undefined || zeroPoint.dtype === 'uint8';
+    const unsigned =
+      zeroPoint === undefined ? node.int('output_dtype', 0) !== DataType.INT8 : zeroPoint.dtype === 'uint8';
     const steps = x
       .div(along(required(node, scale, 'its scale')))
       .round()
@@ -188,6 +189,7 @@ export const elementwise: OperatorTable = {
 /** One number for all of x, or one for each slice along `axis`. */
 function perAxis(node: OnnxNode, t: Tensor, x: Tensor): Tensor {
   if (t.size === 1) return t.reshape([]);
+  if (node.int('block_size', 0) !== 0) throw node.fail('scales for blocks are not supported');
   const axis = node.int('axis', 1);
   const at = axis < 0 ? axis + x.ndim : axis;
   if (t.ndim !== 1 || t.size !== x.shape[at]) {

@@ -1,6 +1,7 @@
 /** The table of ONNX's operators: what is not in it is refused before anything runs. */
 
 import { activations } from './activations.js';
+import { attentions } from './attention.js';
 import { control } from './control.js';
 import { convolution } from './convolution.js';
 import { elementwise } from './elementwise.js';
@@ -29,6 +30,7 @@ export const operators: ReadonlyMap<string, Operator> = new Map(
     resizing,
     samplings,
     recurrents,
+    attentions,
     control,
   ].flatMap((table) => Object.entries(table)),
 );

@@ -49,7 +49,7 @@ const alwaysKnown = 1 << 9;
  * a file made to keep the host busy comes to its end in a few seconds.
  */
 export class HostWork {
-  #left = 2 ** 27;
+  #left = 2 ** 25;
 
   /** Whether there is room for as much work as computing `t` is; takes it. */
   admits(t: Tensor): boolean {
