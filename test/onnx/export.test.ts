@@ -412,6 +412,15 @@ class Small extends nn.Module {
   }
 }
 
+/** Attention over windows of 2 × 2. */
+class Attending extends nn.Module {
+  readonly bias = new nn.RelativePositionBias([2, 2], 2);
+  readonly attn = new nn.Attention(6, 2);
+  override forward(x: Tensor): Tensor {
+    return this.attn.forward(x, this.bias.forward());
+  }
+}
+
 describe('the file', () => {
   test('names nodes by layer and weights by their path, in the order of the state', async () => {
     const { graph } = await onnxModel(new Small(), { input: [3, 6, 6] });
@@ -526,6 +535,14 @@ describe('the file', () => {
     const made = await onnxModel(model, { input: [6] });
     expect(made.graph!.node.map((node) => node.opType)).toEqual(['Slice', 'Transpose', 'MatMul']);
     expect(made.graph!.initializer[0].name).toBe('layers.0.weight');
+  });
+
+  test('keeps a table whose rows are picked, as for relative positions', async () => {
+    const made = await onnxModel(new Attending(), { input: [4, 6] });
+    const names = made.graph!.initializer.map((tensor) => tensor.name);
+    expect(names).toContain('bias.relative_position_bias_table');
+    const inBias = made.graph!.node.filter((node) => node.name.startsWith('/bias/'));
+    expect(inBias.map((node) => node.opType)).toEqual(['Gather', 'Reshape', 'Transpose']);
   });
 
   test('computes what depends on weights alone', async () => {

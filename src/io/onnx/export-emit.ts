@@ -7,6 +7,7 @@
 import { type AnyOp, type Node, withScope } from '../../graph/node.js';
 import { leafStorage } from '../../graph/stale.js';
 import type { Storage } from '../../graph/storage.js';
+import { gatherOp } from '../../ops/indexing.js';
 import { expandOp, permuteOp, reshapeOp, sliceOp } from '../../ops/movement.js';
 import { constant, uniformValue } from '../../ops/source.js';
 import { ConfigError } from '../../util/errors.js';
@@ -137,9 +138,9 @@ export class Emitter implements RuleContext {
     return !this.#names.has(node) && (!this.trace.isFixed(node) || this.#isMovedWeight(node));
   }
 
-  /** A weight under another shape, in another order, or a part of one. */
+  /** A weight under another shape, in another order, or parts of one: it stays whole and under its own name, to be found and trained. */
   #isMovedWeight(node: Node): boolean {
-    const movement = [reshapeOp, permuteOp, sliceOp] as readonly AnyOp[];
+    const movement = [reshapeOp, permuteOp, sliceOp, expandOp, gatherOp] as readonly AnyOp[];
     let at = node;
     while (leafStorage(at) === null && movement.includes(at.op)) at = at.inputs[0];
     return at !== node && this.#pathOf(at) !== undefined;
