@@ -7,6 +7,7 @@ import { measurePeaks } from '../compile/peaks.js';
 import type { CompiledStep } from '../compile/pipeline.js';
 import { type Profile, profileOf, traceEvents } from '../compile/profile.js';
 import { writeFileAtomic } from '../io/atomic.node.js';
+import { totalLoss } from '../nn/index.js';
 import { crossEntropy, nll } from '../nn/loss.js';
 import { Adam } from '../optim/index.js';
 import { compile, manualSeed, rand, realize, setDevice, tensor } from '../tensor/index.js';
@@ -70,7 +71,7 @@ async function profile(name: string, flags: Flags): Promise<void> {
       const labels = tensor(Int32Array.from({ length: flags.batch }, (_, i) => i % build.numClasses));
       for (let i = 0; i < warmUps + flags.runs; i++) {
         optimizer.zeroGrad();
-        loss(model.forward(images), labels).backward();
+        totalLoss(loss, model.forward(images), labels).backward();
         await optimizer.step();
       }
     }

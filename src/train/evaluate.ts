@@ -1,14 +1,13 @@
 /** Measuring a model on labelled pictures, and asking it about others. Both leave the model's mode and the random numbers as they were. */
 
 import { type Batch, batchTensors, DataLoader, type Dataset, normalizeTensor } from '../data/index.js';
-import { inEvalMode, type Module } from '../nn/index.js';
+import { type AuxiliaryOutputs, inEvalMode, type Loss, type Module, totalLoss } from '../nn/index.js';
 import { realize, type Tensor } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
 import { formatShape } from '../util/shape.js';
 import { ConfusionMatrix, countTopK, predictedClasses } from './metrics.js';
 
-/** From outputs and labels to one number, smaller is better: a function such as `loss.nll`, or a module such as `nn.NLLLoss`. */
-export type Loss = ((output: Tensor, target: Tensor) => Tensor) | Module;
+export type { Loss } from '../nn/index.js';
 
 /** Mean and standard deviation of each channel, for pixels in 0 … 1. */
 export interface Normalization {
@@ -117,8 +116,9 @@ export function prepare(images: Tensor, normalize: Normalization | null): Tensor
   return images.dtype === 'uint8' ? images.float().div(255) : images;
 }
 
-export function applyLoss(loss: Loss, output: Tensor, target: Tensor): Tensor {
-  const value: Tensor = typeof loss === 'function' ? loss(output, target) : loss.forward(output, target);
+/** Of all heads, where the network has auxiliary ones. */
+export function applyLoss(loss: Loss, outputs: Tensor | AuxiliaryOutputs, target: Tensor): Tensor {
+  const value = totalLoss(loss, outputs, target);
   if (value.size === 1) return value;
   throw new ConfigError(
     `The loss has shape ${formatShape(value.shape)}; training needs one number: use reduction 'mean' or 'sum'.`,

@@ -2,7 +2,7 @@
 
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ArrayDataset, DataLoader } from '../data/index.js';
-import { BatchNorm1d, Dropout, Flatten, Linear, LogSoftmax, ReLU, Sequential } from '../nn/index.js';
+import { type AuxiliaryOutputs, BatchNorm1d, Dropout, Flatten, Linear, LogSoftmax, Module, ReLU, Sequential } from '../nn/index.js'; // biome-ignore format: one list
 import { crossEntropy } from '../nn/loss.js';
 import { ReferenceTarget } from '../ops/reference/index.js';
 import { Adam, CosineAnnealingLR, ReduceLROnPlateau, SGD } from '../optim/index.js';
@@ -89,6 +89,29 @@ describe('Trainer', () => {
     expect(reports[11].accuracy).toBe(1);
     const again = await made.evaluate();
     expect([again.count, again.accuracy, again.loss]).toEqual([30, reports[11].accuracy, reports[11].loss]);
+  });
+
+  it('trains auxiliary heads along, and counts by the answer', async () => {
+    class TwoHeads extends Module {
+      readonly body = new Linear(4, 6);
+      readonly head = new Linear(6, 2);
+      readonly aux = new Linear(6, 2);
+      override forward(x: Tensor): Tensor | AuxiliaryOutputs {
+        const features = this.body.forward(x.flatten(1)).relu();
+        const logits = this.head.forward(features);
+        if (!this.training) return logits;
+        return { logits, auxiliary: { aux: this.aux.forward(features) }, auxiliaryWeight: 0.3 };
+      }
+    }
+    manualSeed(3);
+    const model = new TwoHeads();
+    const before = await weights(model);
+    const made = trainer({ model, epochs: 12, test: stripes(30) });
+    const { epochs } = await made.fit();
+    expect([epochs[11].accuracy, epochs[11].trainAccuracy]).toEqual([1, 1]);
+    expect(epochs[11].trainLoss).toBeGreaterThan(1.1 * epochs[11].loss!); // a third as much again from the other head
+    const after = await weights(model);
+    for (const name of Object.keys(before)) expect(after[name], name).not.toEqual(before[name]);
   });
 
   it('leaves random numbers and the training mode as the user had them', async () => {

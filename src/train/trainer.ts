@@ -8,7 +8,7 @@
 
 import { batchTensors, type DataLoader, type Dataset, type LoadedBatch } from '../data/index.js';
 import type { HostTensor, JsonObject } from '../io/index.js';
-import type { Module } from '../nn/index.js';
+import { type AuxiliaryOutputs, answerOf, type Module } from '../nn/index.js';
 import { clipGradNorm, type LRScheduler, type Optimizer, ReduceLROnPlateau } from '../optim/index.js';
 import { assignOnlyIf, defaultGenerator, F, noGrad, realize, type Tensor } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
@@ -288,9 +288,9 @@ export class Trainer {
     const { lr } = this;
     this.#seedStep();
     const { images, labels } = batchTensors(batch);
-    const output = this.model.forward(prepare(images, normalize)) as Tensor;
-    const loss = applyLoss(lossOf, output, labels);
-    const correct = noGrad(() => output.argmax(1).eq(labels).sum());
+    const outputs = this.model.forward(prepare(images, normalize)) as Tensor | AuxiliaryOutputs;
+    const loss = applyLoss(lossOf, outputs, labels);
+    const correct = noGrad(() => answerOf(outputs).argmax(1).eq(labels).sum());
     this.optimizer.zeroGrad();
     loss.backward();
     if (limit !== undefined) clipGradNorm(this.model.parameters(), limit);
