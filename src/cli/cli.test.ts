@@ -415,7 +415,7 @@ describe('fovea train', () => {
     expect(again.code).toBe(2);
     expect(again.err).toContain('fovea train --resume --out runs/j');
     const other = await fovea('train', '--resume', '--out', 'runs/j', '--lr', '0.5');
-    expect(other.err).toContain('runs/j was begun with --lr 0.001; a resumed run keeps that.');
+    expect(other.err).toContain('runs/j was begun with --lr 0.002; a resumed run keeps that.');
     expect(other.code).toBe(2);
   });
 

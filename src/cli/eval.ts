@@ -1,7 +1,6 @@
 /** `fovea eval RUN`: a trained model on its test pictures, or on others. */
 
 import type { Command } from 'commander';
-import { findModel } from '../models/index.js';
 import { crossEntropy, nll } from '../nn/loss.js';
 import { evaluate, loadRun, type RunWeights } from '../train/all.node.js';
 import { chooseData, type DataChoice, fromJson, openData } from './dataset.js';
@@ -27,14 +26,14 @@ export function command(): Command {
     .option('--limit <n>', 'the first n pictures only', wholeNumber());
   return withJson(withDevice(made)).action(async (path: string, flags: Flags) => {
     const run = await loadRun(path, { weights: flags.weights });
-    const own = fromJson(run.folder.config.data);
+    const own = flags.data === undefined ? fromJson(run.folder.config.data) : null;
     const choice: DataChoice = {
-      source: flags.data === undefined ? own.source : await chooseData(flags.data),
-      testLimit: flags.limit ?? (flags.data === undefined ? own.testLimit : undefined),
+      source: flags.data === undefined ? own!.source : await chooseData(flags.data),
+      testLimit: flags.limit ?? own?.testLimit,
     };
     const { test } = await openData(choice, run.folder.config.seed);
     await onDevice(flags, async ({ target, threads }) => {
-      const loss = findModel(run.modelName).output === 'logits' ? crossEntropy : nll;
+      const loss = run.output === 'logits' ? crossEntropy : nll;
       const { normalize } = run;
       const evaluation = await evaluate(run.model, test, { loss, normalize, batchSize: flags.batchSize });
       const { seconds } = evaluation;

@@ -69,14 +69,8 @@ export function command(): Command {
 
 async function ofRun(path: string, { weights }: Flags): Promise<Exported> {
   const which = weights === undefined ? undefined : runWeights(weights);
-  const { model, modelName, inputShape, normalize, classes } = await loadRun(path, { weights: which });
-  const [, height, width] = inputShape;
-  const preprocessing: Preprocessing = {
-    resize: Math.min(height, width),
-    crop: [height, width],
-    interpolation: 'bilinear',
-    ...normalize,
-  };
+  const { folder, model, modelName, inputShape, classes } = await loadRun(path, { weights: which });
+  const { preprocessing } = folder;
   return { model, name: modelName, input: inputShape, dtype: 'float32', preprocessing, classes };
 }
 

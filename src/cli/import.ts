@@ -1,14 +1,20 @@
-/** `fovea import FILE`: an ONNX file as a network of fovea's — what it is, and with --out a run that the other commands open. */
+/** `fovea import FILE`: a network of another framework as one of fovea's — what it is, and with --out a run that the other commands open. */
 
 import { readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { type HostTensor, RunFolder } from '../io/all.node.js';
 import { fileError } from '../io/file-error.node.js';
-import type { OnnxModel, OnnxValue } from '../io/onnx/import.js';
-import { copyOnnx, importedName, loadOnnx } from '../io/onnx/import.node.js';
-import { inEvalMode, Softmax } from '../nn/index.js';
+import {
+  type ImportedNetwork,
+  importedName,
+  keepNetwork,
+  nameInRun,
+  openNetwork,
+  openScores,
+} from '../io/imported.node.js';
+import { type GraphModule, inEvalMode } from '../nn/index.js';
 import { Tensor, zeros } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
@@ -25,25 +31,24 @@ interface Flags extends DeviceFlags {
   json?: boolean;
 }
 
-const fileName = 'model.onnx';
-
 export function command(): Command {
   const made = newCommand(
     'import',
-    'Reads an ONNX file as a network of fovea: says what it is, and with --out makes a run of it, for fovea predict and for training on.',
+    'Reads a network of ONNX, Keras (.keras, .h5) or TensorFlow.js (model.json): says what it is, and with --out makes a run of it, for fovea predict.',
     'fovea import model.onnx',
-    'fovea import model.onnx --out runs/imported --classes labels.txt --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225',
+    'fovea import model.keras --out runs/imported --classes labels.txt',
+    'fovea import model.onnx --out runs/imported --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225',
   )
-    .argument('<file>', 'an ONNX file')
+    .argument('<file>', 'the file of a network')
     .option('--out <run>', 'the folder of the run to make')
     .option('--classes <file>', 'names of the classes, one a line (default: those in the file, or numbers)')
     .option('--size <n>', 'height and width of pictures, where the file leaves them open', wholeNumber())
     .option('--mean <numbers>', 'mean of each channel, of values 0 … 1 (default: as the file says, or 0)', numbers)
     .option('--std <numbers>', 'deviation of each channel (default: as the file says, or 1)', numbers);
   return withJson(withDevice(made)).action(async (file: string, flags: Flags) => {
-    const model = await loadOnnx(file);
-    if (flags.json) printJson({ event: 'model', file, ...facts(model) });
-    else describe(file, model);
+    const network = await openNetwork(file);
+    if (flags.json) printJson({ event: 'model', file, ...facts(network) });
+    else describe(file, network);
     if (flags.out === undefined) return;
     await onDevice(flags, () => makeRun(file, flags.out!, flags));
     if (flags.json) printJson({ event: 'done', run: flags.out });
@@ -51,75 +56,65 @@ export function command(): Command {
   });
 }
 
-function facts(model: OnnxModel) {
-  const { operators, properties: _, ...rest } = model.metadata;
+function facts({ model, operators, ...rest }: ImportedNetwork) {
   return { ...rest, operators: Object.fromEntries(operators), params: model.parameterCount() };
 }
 
-function describe(file: string, model: OnnxModel): void {
-  const { opset, producer, inputs, outputs, operators, classes } = model.metadata;
+function describe(file: string, { model, format, maker, inputs, outputs, operators, classes }: ImportedNetwork): void {
   const count = [...operators.values()].reduce((a, b) => a + b, 0);
-  print(
-    `${pc.bold(file)}: ${producer === '' ? 'made by an unknown program' : `made by ${producer}`}, operator set ${opset}`,
-  );
-  for (const [what, values] of [['input', inputs], ['output', outputs]] as const) for (const value of values) print(`${what}  ${valueText(value)}`); // biome-ignore format: one thought
+  print(`${pc.bold(file)}: ${format}${maker === '' ? '' : `, made by ${maker}`}`);
+  for (const value of inputs) print(`input  ${valueText(value)}`);
+  print(`output  ${outputs.join(', ')}`);
   const kinds = [...operators].slice(0, 8).map(([kind, n]) => `${n} ${kind}`);
-  print(`${count} operators: ${kinds.join(', ')}${operators.size > kinds.length ? ' …' : ''}`);
+  print(`${count} operations: ${kinds.join(', ')}${operators.size > kinds.length ? ' …' : ''}`);
   print(`${grouped(model.parameterCount())} parameters (${bytes(4 * model.parameterCount())})`);
   if (classes !== null)
     print(`${classes.length} classes: ${classes.slice(0, 6).join(', ')}${classes.length > 6 ? ' …' : ''}`);
 }
 
-function valueText({ name, dtype, shape }: OnnxValue): string {
-  return `${name}: ${dtype} ${shape === null ? '(any shape)' : `[${shape.map((n) => n ?? '?').join(', ')}]`}`;
+type Value = ImportedNetwork['inputs'][number];
+
+function valueText({ name, shape }: Value): string {
+  return `${name} ${shape === null ? '(any shape)' : `[${['N', ...shape].map((n) => n ?? '?').join(', ')}]`}`;
 }
 
-/** The run's folder: the file with all its weights inside, the weights once more under the network's own names, and how to feed it. */
+/** The run's folder: the file with all its weights, the weights once more under the network's own names, and how to feed it. */
 async function makeRun(file: string, path: string, flags: Flags): Promise<void> {
-  const { model, outputs } = await withScores(file);
-  const input = inputOf(model, flags);
-  const classes = await classNames(model, input.shape, flags);
+  const { network, outputs } = await openScores(file);
+  if (network.outputs.length !== 1) {
+    throw new ConfigError(
+      `a run needs a network with one output, class scores; this one has ${network.outputs.join(', ')}`,
+    );
+  }
+  const input = inputOf(network, flags);
+  const classes = await classNames(network, input.shape, flags);
   const folder = await RunFolder.create(path, {
     format: 'fovea-run',
     version: 1,
-    model: { name: importedName, options: { file: fileName, outputs } },
+    model: { name: importedName, options: { file: await nameInRun(file), outputs } },
     input,
     classes: [...classes],
     seed: 0,
     training: {},
-    made: { by: `fovea ${await version()}`, from: file },
+    made: { by: `fovea ${await version()}`, from: basename(file) },
   });
   try {
-    await copyOnnx(file, join(path, fileName));
-    await folder.writeModel(await stateOf(model));
+    await keepNetwork(file, path);
+    await folder.writeModel(await stateOf(network.model));
   } catch (error) {
     await rm(join(path, 'config.json'), { force: true }); // half a run is none
     throw error;
   }
 }
 
-/** The network up to its class scores: a softmax at the end is left out, since prediction and the loss have their own. */
-async function withScores(file: string): Promise<{ model: OnnxModel; outputs: string[] | null }> {
-  const model = await loadOnnx(file);
-  if (model.metadata.outputs.length !== 1) {
-    const names = model.metadata.outputs.map(({ name }) => name).join(', ');
-    throw new ConfigError(`a run needs a network with one output, class scores; this one has ${names}`);
-  }
-  const last = model.lastStep();
-  if (!(last.run instanceof Softmax)) return { model, outputs: null };
-  const outputs = [last.inputs[0]];
-  return { model: await loadOnnx(file, { outputs }), outputs };
-}
-
-function inputOf(model: OnnxModel, { size, mean, std }: Flags): RunFolder['config']['input'] {
-  const { inputs, preprocessing } = model.metadata;
+function inputOf({ inputs, preprocessing }: ImportedNetwork, { size, mean, std }: Flags): RunFolder['config']['input'] {
   const [first] = inputs;
-  if (inputs.length !== 1 || first.shape?.length !== 4) {
+  if (inputs.length !== 1 || first.shape?.length !== 3) {
     throw new ConfigError(
       `a run needs a network of one input, pictures [N, C, H, W]; this one takes ${inputs.map(valueText).join(' and ')}`,
     );
   }
-  const [, channels, height, width] = first.shape;
+  const [channels, height, width] = first.shape;
   const [cropHeight, cropWidth] = preprocessing?.crop ?? [undefined, undefined];
   const shape = [channels, whole(height) ?? size ?? cropHeight, whole(width) ?? size ?? cropWidth].map((n) => whole(n));
   if (whole(channels) === undefined)
@@ -133,12 +128,19 @@ function inputOf(model: OnnxModel, { size, mean, std }: Flags): RunFolder['confi
       throw new UsageError(`the pictures have ${shape[0]} channels; ${list.length} numbers were given`);
     return spread;
   };
-  return { shape: shape as number[], mean: each(mean, preprocessing?.mean, 0), std: each(std, preprocessing?.std, 1) };
+  const numbers = { mean: each(mean, preprocessing?.mean, 0), std: each(std, preprocessing?.std, 1) };
+  if (preprocessing === null) return { shape: shape as number[], ...numbers };
+  const { resize, interpolation } = preprocessing;
+  return { shape: shape as number[], ...numbers, resize, interpolation };
 }
 
 const whole = (n: number | string | null | undefined) => (typeof n === 'number' && n >= 1 ? n : undefined);
 
-async function classNames(model: OnnxModel, shape: readonly number[], { classes }: Flags): Promise<readonly string[]> {
+async function classNames(
+  { model, classes: own }: ImportedNetwork,
+  shape: readonly number[],
+  { classes }: Flags,
+): Promise<readonly string[]> {
   const scores = inEvalMode(model, () => model.forward(zeros([1, ...shape])));
   if (!(scores instanceof Tensor) || scores.ndim !== 2) {
     throw new ConfigError(
@@ -146,7 +148,7 @@ async function classNames(model: OnnxModel, shape: readonly number[], { classes 
     );
   }
   const count = scores.shape[1];
-  const names = classes === undefined ? model.metadata.classes : await readLines(classes);
+  const names = classes === undefined ? own : await readLines(classes);
   if (names === null) return Array.from({ length: count }, (_, i) => String(i));
   if (names.length === count) return names;
   throw new UsageError(`${names.length} classes are named, the network has ${count}`);
@@ -161,7 +163,7 @@ async function readLines(file: string): Promise<string[]> {
   }
 }
 
-async function stateOf(model: OnnxModel): Promise<[string, HostTensor][]> {
+async function stateOf(model: GraphModule): Promise<[string, HostTensor][]> {
   const state: [string, HostTensor][] = [];
   for (const [name, t] of Object.entries(model.stateDict())) {
     state.push([name, { shape: t.shape, dtype: t.dtype, data: await t.data() }]);

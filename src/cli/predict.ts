@@ -69,8 +69,12 @@ interface Seer {
 }
 
 async function seerOfRun(path: string, flags: Flags): Promise<Seer> {
-  const { model, classes, normalize, inputShape } = await loadRun(path, { weights: flags.weights });
+  const { folder, model, classes, normalize, inputShape } = await loadRun(path, { weights: flags.weights });
   const [channels, height, width] = inputShape;
+  const { preprocessing } = folder;
+  if (folder.config.input.resize !== undefined) {
+    return { model, classes, normalize, channels, prepare: (picture) => preprocess(picture, preprocessing) };
+  }
   // All of a picture is shown: a run was trained on whole pictures.
   const prepare = async (picture: Picture) =>
     decodeImage(await encodePng(picture), { channels: channels as 1 | 3, height, width, fit: 'contain' });

@@ -100,7 +100,7 @@ export function command(): Command {
     .option('--epochs <n>', 'how often to go through the training pictures', wholeNumber(), 1)
     .option('--batch-size <n>', 'pictures in a step', wholeNumber(), 64)
     .option('--optimizer <name>', optimizers.join(', '), oneOf(optimizers), 'adam')
-    .option('--lr <rate>', 'learning rate', decimal({ above: 0 }), 1e-3)
+    .option('--lr <rate>', 'learning rate (default: 0.001, with adam what suits the model)', decimal({ above: 0 }))
     .option('--weight-decay <x>', 'how strongly weights are drawn to zero', decimal(), 0)
     .option('--schedule <name>', `learning rate over time: ${schedules.join(', ')}`, oneOf(schedules), 'cosine')
     .option('--clip-grad-norm <x>', 'limit of the norm of all gradients together', decimal({ above: 0 }))
@@ -142,6 +142,7 @@ interface Run {
 async function begin(dataName: string | undefined, flags: Flags): Promise<Run> {
   if (dataName === undefined) throw new UsageError('Which pictures? For example: fovea train mnist');
   const build = modelNamed(flags.model);
+  flags.lr ??= (flags.optimizer === 'adam' ? build.learningRate : undefined) ?? 1e-3;
   const choice: DataChoice = { source: await chooseData(dataName), ...pick(flags, dataFlags) };
   const data = await openData(choice, flags.seed);
   const [channels] = data.train.shape;

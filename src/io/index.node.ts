@@ -2,6 +2,7 @@
 
 export { type Content, writeFileAtomic } from './atomic.node.js';
 export { FileError } from './file-error.node.js';
+export { type ImportedNetwork, type OpenNetworkOptions, openNetwork } from './imported.node.js';
 export {
   countElements,
   type Inspected,

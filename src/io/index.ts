@@ -2,6 +2,8 @@
 
 export type { ByteSource, BytesLike } from './byte-source.js';
 export type { HostTensor } from './host-tensor.js';
+export { importKeras, type KerasFacts, KerasModule, type KerasOptions } from './keras/import.js';
+export { importTensorflowjs, type ShardReader } from './keras/tfjs.js';
 export { exportOnnx, type OnnxExportOptions } from './onnx/export.js';
 export { type ImportOptions, importOnnx, type OnnxMetadata, OnnxModel, type OnnxValue } from './onnx/import.js';
 export {

@@ -10,7 +10,7 @@
 
 import { type FileHandle, mkdir, open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { registry } from '../models/index.js';
+import { type Preprocessing, registry } from '../models/index.js';
 import { ConfigError, FormatError } from '../util/errors.js';
 import { removeLeftovers, writeFileAtomic } from './atomic.node.js';
 import { FileError, fileError } from './file-error.node.js';
@@ -36,11 +36,15 @@ const configSchema = object(
     version: literal(1),
     model: object({ name: string, options: anyObject }),
     /** One sample as the model takes it, [C, H, W], and how bytes become its numbers: (byte / 255 − mean) / std per channel. */
-    input: object({
-      shape: array(integer({ min: 1 }), { length: 3 }),
-      mean: array(number()),
-      std: array(number({ min: 1e-12 })),
-    }),
+    input: object(
+      {
+        shape: array(integer({ min: 1 }), { length: 3 }),
+        mean: array(number()),
+        std: array(number({ min: 1e-12 })),
+      },
+      /** Of weights that want more of a picture than to be brought to that size: the shorter side first, then the middle. */
+      { resize: integer({ min: 1 }), interpolation: literal('bilinear', 'bicubic') },
+    ),
     /** In the order of the model's outputs. */
     classes: array(string),
     seed: integer({ min: 0 }),
@@ -109,18 +113,20 @@ export class RunFolder {
     return join(this.path, 'metrics.jsonl');
   }
 
+  /** What pictures go through before the model of this run sees them. */
+  get preprocessing(): Preprocessing {
+    const { shape, mean, std, resize, interpolation = 'bilinear' } = this.config.input;
+    const [, height, width] = shape;
+    return { resize: resize ?? Math.min(height, width), crop: [height, width], interpolation, mean, std };
+  }
+
   /** The finished weights: a file that stands by itself, for `loadModel` and `fovea predict` as for PyTorch. */
   async writeModel(tensors: Iterable<readonly [string, HostTensor]>): Promise<void> {
-    const { model, input, classes } = this.config;
-    const [, height, width] = input.shape;
+    const { model, classes } = this.config;
     // A network that was imported is no model of the registry: its weights alone cannot build it again.
     const built = registry.some(({ modelName, aliases }) => modelName === model.name || aliases?.includes(model.name));
     const named = { name: model.name, options: { ...model.options, numClasses: classes.length } };
-    const facts = writeFacts({
-      model: built ? named : null,
-      preprocessing: { resize: Math.min(height, width), crop: [height, width], interpolation: 'bilinear', mean: input.mean, std: input.std }, // biome-ignore format: one sentence
-      classes,
-    });
+    const facts = writeFacts({ model: built ? named : null, preprocessing: this.preprocessing, classes });
     // `format: pt` is what other readers of safetensors look for before they accept a file.
     await writeSafetensors(this.modelPath, tensors, { format: 'pt', ...facts }, { int64: countsBatches });
   }

@@ -1,8 +1,8 @@
 /** A finished or running training, opened again to be used: the model with its weights, and how to feed it. */
 
+import { importedName, loadImported } from '../io/imported.node.js';
 import { RunFolder } from '../io/index.node.js';
-import { importedName, loadImported } from '../io/onnx/import.node.js';
-import { findModel } from '../models/index.js';
+import { findModel, type ModelFacts } from '../models/index.js';
 import type { Module } from '../nn/index.js';
 import { ConfigError } from '../util/errors.js';
 import type { Normalization } from './evaluate.js';
@@ -15,6 +15,8 @@ export interface LoadedRun {
   readonly folder: RunFolder;
   readonly modelName: string;
   readonly model: Module;
+  /** What the model gives; decides the loss to measure with. */
+  readonly output: ModelFacts['output'];
   readonly classes: readonly string[];
   /** One picture as the model takes it. */
   readonly inputShape: readonly [channels: number, height: number, width: number];
@@ -27,10 +29,9 @@ export interface LoadedRun {
 export async function loadRun(path: string, { weights }: { weights?: RunWeights } = {}): Promise<LoadedRun> {
   const folder = await RunFolder.open(path);
   const { config } = folder;
-  const model =
-    config.model.name === importedName
-      ? await loadImported(path, config.model.options)
-      : findModel(config.model.name)({ ...config.model.options, numClasses: config.classes.length });
+  const { name, options } = config.model;
+  const builder = name === importedName ? null : findModel(name);
+  const model = builder?.({ ...options, numClasses: config.classes.length }) ?? (await loadImported(path, options));
   const finished = await folder.hasModel();
   const chosen = weights ?? (finished ? 'model' : 'last');
   if (chosen === 'model' && !finished) {
@@ -47,7 +48,8 @@ export async function loadRun(path: string, { weights }: { weights?: RunWeights 
   const [channels, height, width] = config.input.shape;
   return {
     folder,
-    modelName: config.model.name,
+    modelName: name,
+    output: builder?.output ?? 'logits',
     model: model.eval(),
     classes: config.classes,
     inputShape: [channels, height, width],

@@ -1,8 +1,10 @@
 /** `fovea import` from file to prediction, and `loadOnnx` with tensors in a file beside the model. */
 
+import { readFileSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { run } from '../../src/cli/program.js';
 import { encodePng, RunFolder } from '../../src/io/index.node.js';
@@ -12,6 +14,7 @@ import { create, DataLocation, StringStringEntryProtoSchema } from '../../src/io
 import { inEvalMode } from '../../src/nn/index.js';
 import { openDevice, setDevice, type Tensor, tensor } from '../../src/tensor/index.js';
 import { loadRun } from '../../src/train/all.node.js';
+import { filled } from '../golden/counter.js';
 import { type ModelParts, modelBytes, node, w, x } from './import-cases.js';
 
 const classes = ['cat', 'dog', 'fox', 'owl'];
@@ -97,16 +100,21 @@ it('reads tensors from the file beside the model, and says which one is missing'
 it('says what a file is', async () => {
   const { code, out } = await fovea('import', file);
   expect(code).toBe(0);
-  expect(out).toContain('made by an unknown program, operator set 18');
-  expect(out).toContain('input  input: FLOAT [input0, 3, 8, 8]');
-  expect(out).toContain('output  probabilities: UNDEFINED (any shape)');
-  expect(out).toContain('6 operators: 1 Conv, 1 Relu');
+  expect(out).toContain('classifier.onnx: ONNX, operator set 18');
+  expect(out).toContain('input  input [N, 3, 8, 8]');
+  expect(out).toContain('output  probabilities\n');
+  expect(out).toContain('6 operations: 1 Conv, 1 Relu');
   expect(out).toContain('196 parameters (784 B)');
   const [record] = (await fovea('import', file, '--json')).out
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line));
-  expect(record).toMatchObject({ event: 'model', opset: 18, params: 196, operators: { Conv: 1, Softmax: 1 } });
+  expect(record).toMatchObject({
+    event: 'model',
+    format: 'ONNX, operator set 18',
+    params: 196,
+    operators: { Conv: 1, Softmax: 1 },
+  });
 });
 
 it('makes a run that predict opens: the class scores, the classes, the colours', async () => {
@@ -131,7 +139,7 @@ it('makes a run that predict opens: the class scores, the classes, the colours',
   expect((await readdir(out)).sort()).toEqual(['checkpoint', 'config.json', 'model.onnx', 'model.safetensors']);
   const { config } = await RunFolder.open(out);
   expect(config).toMatchObject({
-    model: { name: 'onnx', options: { file: 'model.onnx', outputs: ['scores'] } },
+    model: { name: 'imported', options: { file: 'model.onnx', outputs: ['scores'] } },
     input: { shape: [3, 8, 8], mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.5] },
     classes,
   });
@@ -161,6 +169,30 @@ it('makes a run that predict opens: the class scores, the classes, the colours',
   expect(top.map(({ class: name }) => name).sort()).toEqual([...classes].sort());
   for (const { index, probability } of top) expect(probability).toBeCloseTo(wanted[index], 5);
 });
+
+it.each(['sequential.keras', 'sequential-keras2.h5', 'sequential-tfjs/model.json'])(
+  'makes a run of Keras too: %s',
+  async (name) => {
+    const keras = fileURLToPath(new URL(`../golden/data/keras/${name}`, import.meta.url));
+    const out = join(folder, name.replaceAll('/', '-'));
+    const made = await fovea('import', keras, '--out', out, '--device', 'reference');
+    expect([made.code, made.err]).toEqual([0, '']);
+    expect(made.out).toMatch(/Keras [\d.]+\ninput {2}input\w* \[N, 1, 14, 14\]\noutput/);
+    const { model, classes } = await loadRun(out);
+    expect(classes).toEqual(['0', '1', '2', '3', '4']);
+    // Its softmax was left out: scores come, and their softmax is what Keras gives.
+    setDevice((await openDevice('reference')).target);
+    const { input, outputs } = expectedOfKeras[name];
+    const picture = tensor(filled('input', input), { shape: [2, 1, 14, 14] }); // one channel lies first as it lies last
+    const scores = inEvalMode(model, () => model.forward(picture) as Tensor);
+    expect(Math.max(...(await scores.abs().data()))).toBeGreaterThan(0);
+    (await scores.softmax(1).data()).forEach((v, i) => void expect(v).toBeCloseTo(outputs[0].values[i], 5));
+  },
+);
+
+const expectedOfKeras: Record<string, { input: number[]; outputs: { values: number[] }[] }> = JSON.parse(
+  readFileSync(new URL('../golden/data/keras/expected.json', import.meta.url), 'utf8'),
+);
 
 it('opens no file outside the run', async () => {
   const config = join(folder, 'run', 'config.json');

@@ -14,12 +14,18 @@ import { type KerasCall, type KerasGraph, type KerasLayer, readKerasConfig } fro
 import { type H5Content, readH5 } from './h5.js';
 import { knowsLayer, type LayerWeights, type Translation, translateLayer } from './layers.js';
 
+export interface KerasOptions {
+  /** Inner values to return instead of the model's own outputs, as `inputs` of a step names them. */
+  readonly outputs?: readonly string[];
+}
+
 export interface KerasFacts {
   readonly name: string;
   /** Of the Keras that wrote it; null where the file does not say. */
   readonly version: string | null;
   /** Inputs as `forward` takes them, without the batch: channels first. null where any size will do. */
   readonly inputs: readonly { readonly name: string; readonly shape: readonly (number | null)[] }[];
+  readonly outputs: readonly string[];
 }
 
 /** A network from Keras: takes [N, C, …] where Keras takes [N, …, C]; trains and explains like one written by hand. */
@@ -31,13 +37,20 @@ export class KerasModule extends GraphModule {
   }
 
   /** @internal */
-  static from(graph: KerasGraph, weights: WeightsOf, version: string | null): KerasModule {
-    const module = new KerasModule(build(graph, weights, Number.parseInt(version ?? '3', 10)));
+  static from(
+    graph: KerasGraph,
+    weights: WeightsOf,
+    version: string | null,
+    { outputs }: KerasOptions = {},
+  ): KerasModule {
+    const spec = build(graph, weights, Number.parseInt(version ?? '3', 10));
+    const module = new KerasModule(outputs === undefined ? spec : { ...spec, outputs });
     check(module, graph);
     module.#facts = {
       name: graph.name,
       version,
       inputs: graph.inputs.map(({ name, shape }) => ({ name, shape: channelsFirst(shape) })),
+      outputs: graph.outputs.map(({ name }) => name),
     };
     return module;
   }
@@ -67,10 +80,10 @@ export type WeightsOf = (layer: KerasLayer) => LayerWeights;
  * The model in a `.keras` or `.h5` file. Needs the package `h5wasm`.
  * @throws {FormatError} naming the layer or the offset for what cannot be read: other layers, Python code, damage
  */
-export async function importKeras(bytes: BytesLike): Promise<KerasModule> {
+export async function importKeras(bytes: BytesLike, options: KerasOptions = {}): Promise<KerasModule> {
   const source = asSource(bytes);
   const head = source.read(0, Math.min(8, source.sizeBytes));
-  if (!isZip(head)) return importH5(await readH5(source.read(0, source.sizeBytes)));
+  if (!isZip(head)) return importH5(await readH5(source.read(0, source.sizeBytes)), options);
   const entries = openZip(source);
   const entry = (name: string) => {
     const found = entries.get(name);
@@ -81,10 +94,15 @@ export async function importKeras(bytes: BytesLike): Promise<KerasModule> {
   const metadata = entries.has('metadata.json') ? json(entry('metadata.json'), 'metadata.json') : null;
   const { tensors } = await readH5(entry('model.weights.h5'));
   const version = (metadata as { keras_version?: unknown } | null)?.keras_version;
-  return KerasModule.from(readKerasConfig(config), byPlace(tensors), typeof version === 'string' ? version : null);
+  return KerasModule.from(
+    readKerasConfig(config),
+    byPlace(tensors),
+    typeof version === 'string' ? version : null,
+    options,
+  );
 }
 
-function importH5({ tensors, attributes }: H5Content): KerasModule {
+function importH5({ tensors, attributes }: H5Content, options: KerasOptions): KerasModule {
   const config = attributes.get('model_config');
   if (config === undefined) {
     throw new FormatError(
@@ -92,7 +110,7 @@ function importH5({ tensors, attributes }: H5Content): KerasModule {
     );
   }
   const graph = readKerasConfig(json(new TextEncoder().encode(config), 'model_config'));
-  return KerasModule.from(graph, byName(tensors), attributes.get('keras_version') ?? null);
+  return KerasModule.from(graph, byName(tensors), attributes.get('keras_version') ?? null, options);
 }
 
 /** Keras 3: `layers/conv2d_1/vars/0`, in the order in which the layer made them. */
@@ -160,7 +178,7 @@ function build(graph: KerasGraph, weightsOf: WeightsOf, version: number): GraphS
         inputs: current,
         outputs: [made],
         run: part as GraphStep['run'],
-        label: layer.className,
+        label: ('label' in part ? part.label : undefined) ?? layer.className,
       });
       current = [made];
     }

@@ -28,9 +28,12 @@ export interface LayerFacts {
   readonly version: number;
 }
 
+/** What is not a module: a function, with a name where it is not the layer's. */
+export type LayerFunction = ((...inputs: Tensor[]) => Tensor) & { readonly label?: string };
+
 /** What a layer does: modules and functions, the first of all inputs, each further one of what the one before it made. */
 export interface Translation {
-  readonly parts: readonly (Module | ((...inputs: Tensor[]) => Tensor))[];
+  readonly parts: readonly (Module | LayerFunction)[];
   /** Axes of the output; left out, those of the first input. */
   readonly rank?: number;
 }
@@ -134,7 +137,7 @@ const layers: Record<string, Row> = {
 
 const same: Translation = { parts: [(x) => x] };
 
-function one(part: Module | ((x: Tensor) => Tensor)): Translation {
+function one(part: Module | LayerFunction): Translation {
   return { parts: [part] };
 }
 
@@ -308,7 +311,7 @@ function normalization(facts: LayerFacts): Translation {
 
 // —— layers without ——
 
-function activation(facts: LayerFacts, name: unknown): (x: Tensor) => Tensor {
+function activation(facts: LayerFacts, name: unknown): LayerFunction {
   // An activation with options is an object that names its class.
   const text = typeof name === 'object' && name !== null ? (name as JsonObject).class_name : name;
   const softmaxAxis = facts.ranks[0] > 2 ? 1 : -1;
@@ -335,7 +338,8 @@ function activation(facts: LayerFacts, name: unknown): (x: Tensor) => Tensor {
     // Before Keras 3 it was 0.2 x + 0.5.
     hard_sigmoid: (x) => (facts.version >= 3 ? x.hardsigmoid() : x.mul(0.2).add(0.5).clamp(0, 1)),
   };
-  if (typeof text === 'string' && Object.hasOwn(functions, text)) return functions[text];
+  if (typeof text === 'string' && Object.hasOwn(functions, text))
+    return Object.assign(functions[text], { label: text });
   throw new FormatError(`${facts.where}: the activation ${JSON.stringify(text)} is not known`);
 }
 

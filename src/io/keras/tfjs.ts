@@ -11,7 +11,7 @@ import { type ElementTypeName, elementTypes } from '../element-types.js';
 import type { HostTensor } from '../host-tensor.js';
 import { anyObject, array, integer, type JsonObject, literal, number, string } from '../schema.js';
 import { readKerasConfig } from './config.js';
-import { byName, json, KerasModule } from './import.js';
+import { byName, json, KerasModule, type KerasOptions } from './import.js';
 
 /** Gives the bytes of the shard that `model.json` calls `name`, which is checked to be a plain name in the same folder. */
 export type ShardReader = (name: string) => BytesLike | Promise<BytesLike>;
@@ -22,7 +22,11 @@ export function isTensorflowjs(value: unknown): boolean {
 }
 
 /** @throws {FormatError} for what is not a layers model, and shards that are not there, too short or too long */
-export async function importTensorflowjs(modelJson: BytesLike, shard: ShardReader): Promise<KerasModule> {
+export async function importTensorflowjs(
+  modelJson: BytesLike,
+  shard: ShardReader,
+  options: KerasOptions = {},
+): Promise<KerasModule> {
   const source = asSource(modelJson);
   const model = anyObject(json(source.read(0, source.sizeBytes), 'model.json'), 'model.json:');
   if (model.format === 'graph-model') {
@@ -33,7 +37,7 @@ export async function importTensorflowjs(modelJson: BytesLike, shard: ShardReade
   const topology = anyObject(model.modelTopology, 'model.json: modelTopology');
   const graph = readKerasConfig(topology.model_config ?? topology);
   const version = typeof topology.keras_version === 'string' ? topology.keras_version : '2';
-  return KerasModule.from(graph, byName(await readWeights(model, shard)), version);
+  return KerasModule.from(graph, byName(await readWeights(model, shard)), version, options);
 }
 
 async function readWeights(model: JsonObject, shard: ShardReader): Promise<Map<string, HostTensor>> {

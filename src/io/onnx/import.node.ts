@@ -1,11 +1,10 @@
-/** ONNX files on disk, and the copy of one in a run's folder. */
+/** ONNX files on disk, read and copied with what lies beside them. */
 
 import { readFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { FormatError } from '../../util/errors.js';
 import { writeFileAtomic } from '../atomic.node.js';
 import { fileError } from '../file-error.node.js';
-import type { JsonObject } from '../schema.js';
 import { externalDataIn } from './external-data.node.js';
 import { type ImportOptions, importOnnx, type OnnxModel } from './import.js';
 import { encodeOnnxPieces, parseOnnx } from './model-file.js';
@@ -18,26 +17,6 @@ import { type ExternalData, tensorShape, tensorValue } from './tensor-value.js';
  */
 export async function loadOnnx(file: string, options: Omit<ImportOptions, 'external'> = {}): Promise<OnnxModel> {
   return importOnnx(await readBytes(file), { ...options, external: externalDataIn(dirname(file)) });
-}
-
-/** What a run's config says of an imported network: the file in the run's folder, and the inner values it gives if not its own outputs. */
-export interface ImportedOptions extends JsonObject {
-  file: string;
-  outputs: string[] | null;
-}
-
-/** The name that stands for imported networks where others have that of a builder. */
-export const importedName = 'onnx';
-
-/** The network of a run that was imported. @throws {FormatError} if its config names no file in its own folder. */
-export async function loadImported(folder: string, { file, outputs }: JsonObject): Promise<OnnxModel> {
-  if (typeof file !== 'string' || file === '' || basename(file) !== file || file.startsWith('.')) {
-    throw new FormatError(
-      `${join(folder, 'config.json')}: model.options.file must be the name of a file in the run's folder`,
-    );
-  }
-  const names = Array.isArray(outputs) ? outputs.map(String) : undefined;
-  return loadOnnx(join(folder, file), { outputs: names });
 }
 
 /** Copies an ONNX file to `to` with all tensors inside. @throws {ConfigError} if that makes 2 GiB or more. */
