@@ -54,6 +54,8 @@ export interface ModelFacts {
    * them where the file does not.
    */
   readonly trainingOnly?: RegExp;
+  /** What to train it with from the start, Adam at 64 inputs a step. Left out: 10⁻³. */
+  readonly learningRate?: number;
   /** How files with other names for the same weights are read. */
   readonly remaps?: readonly RemapTable[];
 }

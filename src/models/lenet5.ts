@@ -54,5 +54,6 @@ export const lenet5 = defineModel('lenet5', (options) => new LeNet5(options), {
   year: 1998,
   summary: 'the first convolutional network in wide use; about 99 % on MNIST with 5 % of the parameters of classic',
   source: 'LeCun et al. 1998, Proceedings of the IEEE 86 (11)',
+  learningRate: 2e-3, // two epochs of MNIST: 98.8 to 99.0 % with seeds 0 to 3; with 1e-3 98.3 to 98.7 %
   remaps: [sequential],
 });
