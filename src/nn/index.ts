@@ -3,6 +3,7 @@
 export * from './activation.js';
 export * from './attention.js';
 export { type AuxiliaryOutputs, answerOf, type Loss, totalLoss } from './auxiliary.js';
+export * from './boxes.js';
 export * from './container.js';
 export * from './conv.js';
 export * from './dropout.js';
