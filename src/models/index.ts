@@ -77,6 +77,7 @@ import {
 import { resnet1d18 } from './resnet1d.js';
 import { shufflenet_v2_x0_5, shufflenet_v2_x1_0, shufflenet_v2_x1_5, shufflenet_v2_x2_0 } from './shufflenet-v2.js';
 import { squeezenet1_0, squeezenet1_1 } from './squeezenet.js';
+import { ssdlite320_mobilenet_v3_large } from './ssdlite.js';
 import { swin_t } from './swin-transformer.js';
 import { textcnn } from './textcnn.js';
 import { unet } from './unet.js';
@@ -149,6 +150,8 @@ export * from './resnet-variants.js';
 export * from './resnet1d.js';
 export * from './shufflenet-v2.js';
 export * from './squeezenet.js';
+export * from './ssd.js';
+export * from './ssdlite.js';
 export * from './swin-transformer.js';
 export * from './textcnn.js';
 export { UNet, type UNetOptions, unet } from './unet.js';
@@ -259,6 +262,7 @@ export const registry: readonly ModelBuilder[] = [
   unet,
   fcn_resnet50,
   lraspp_mobilenet_v3_large,
+  ssdlite320_mobilenet_v3_large,
 ];
 
 /** The builder called `name`, by any of its names. @throws {ConfigError} with the nearest name there is. */

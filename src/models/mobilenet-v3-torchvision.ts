@@ -63,12 +63,15 @@ interface InvertedResidualOptions {
 /** 1×1 up (where it widens at all), depthwise, squeeze-and-excitation, 1×1 down; added to the input where that has the same shape. */
 export class MobileNetV3Block extends Module {
   readonly block: Sequential;
+  /** Whether the map has half the size behind the block. */
+  readonly halves: boolean;
   readonly #residual: boolean;
 
   constructor(options: InvertedResidualOptions) {
     super();
     const { inChannels, outChannels, middle, kernelSize, dilation, activation, norm } = options;
     const stride = dilation > 1 ? 1 : options.stride; // a dilated block looks as far without halving the map
+    this.halves = stride === 2;
     this.#residual = options.stride === 1 && inChannels === outChannels;
     this.block = new Sequential();
     if (middle !== inChannels) this.block.add(new Conv2dNormActivation(inChannels, middle, { norm, activation }));

@@ -12,6 +12,7 @@ import type { Shape } from '../util/shape.js';
 import {
   classic,
   compoundScaling,
+  type DetectorOutput,
   EfficientNet,
   efficientnet_b0,
   findModel,
@@ -47,9 +48,15 @@ function example(build: ModelBuilder, batch: number, shape: Shape): Tensor {
   return build.vocabulary === undefined ? x : x.mul(build.vocabulary).to('int32');
 }
 
-/** Of the scores for one input: a row, or one for each pixel. */
+/** Of the scores for one input: a row, or one for each pixel or anchor. */
 function scoresShape({ input, task }: ModelBuilder, numClasses: number): Shape {
-  return task === 'segmentation' ? [numClasses, ...input.slice(1)] : [numClasses];
+  if (task === 'segmentation') return [numClasses, ...input.slice(1)];
+  return task === 'detection' ? [numClasses, 3234] : [numClasses];
+}
+
+/** Scores [N, classes, …] of an output. */
+function scoresOf(output: Tensor | DetectorOutput): Tensor {
+  return 'anchors' in output ? output.scores.transpose(1, 2) : output;
 }
 
 describe.each(registry.map((model) => [model.modelName, model] as const))('%s', (_name, build) => {
@@ -59,10 +66,10 @@ describe.each(registry.map((model) => [model.modelName, model] as const))('%s', 
     expect(counted.totalMacs).toBe(build.macs);
   });
 
-  it('maps a batch to one row of outputs per picture or pixel, for any number of classes', () => {
+  it('maps a batch to one row of outputs per picture, pixel or anchor, for any number of classes', () => {
     const x = zeros([3, ...build.input], { dtype: dtypeOf(build) });
-    expect(build().eval().forward(x).shape).toEqual([3, ...scoresShape(build, build.numClasses)]);
-    expect(build({ numClasses: 7 }).eval().forward(x).shape).toEqual([3, ...scoresShape(build, 7)]);
+    expect(scoresOf(build().eval().forward(x)).shape).toEqual([3, ...scoresShape(build, build.numClasses)]);
+    expect(scoresOf(build({ numClasses: 7 }).eval().forward(x)).shape).toEqual([3, ...scoresShape(build, 7)]);
   });
 });
 
@@ -73,13 +80,15 @@ describe.each(small.map((model) => [model.modelName, model] as const))('%s', (_n
   it('gives log-probabilities exactly where it says so, and gradients of the loss to every parameter', async () => {
     manualSeed(1);
     const model = build({ numClasses: 10 }).eval();
-    const output = model.forward(example(build, 2, smallInput(build)));
+    const whatCame = model.forward(example(build, 2, smallInput(build)));
+    const output = scoresOf(whatCame);
     const sums = output.exp().sum(1);
     const named = [...model.namedParameters()].filter(([path]) => !build.trainingOnly?.test(path));
     const places = output.shape.slice(2); // none but for pixels
     const labels = tensor([3, 7], { dtype: 'int32' }).reshape([2, ...places.map(() => 1)]);
+    const moves = build.task === 'detection' ? whatCame.boxes.mean() : 0;
     const gradients = grad(
-      nll(output.logSoftmax(1), labels.expand([2, ...places])),
+      nll(output.logSoftmax(1), labels.expand([2, ...places])).add(moves),
       named.map(([, p]) => p),
     );
     const sizes = gradients.map((g) => g.abs().sum());
