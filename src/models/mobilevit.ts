@@ -1,7 +1,7 @@
 /**
  * MobileViT: a MobileNetV2 whose late stages also attend across the picture, pixel by pixel of its 2×2 patches, at the size of a phone's network.
  * Mehta and Rastegari 2021, "MobileViT: light-weight, general-purpose, and mobile-friendly vision transformer", arXiv:2110.02178. Names and
- * initial values are timm's.
+ * initial values are timm's, but for residual blocks, which start as the identity only on request.
  */
 
 import { BatchNorm2d, Conv2d, DropPath, init, LayerNorm, Linear, Module, Sequential } from '../nn/index.js';
@@ -17,6 +17,8 @@ export interface MobileViTOptions extends ModelOptions {
   readonly dropout?: number;
   /** How often training skips the last block; those before it less often, in proportion to their depth. */
   readonly stochasticDepth?: number;
+  /** Starts residual blocks as the identity: the last batch norm's weight is 0 (Goyal et al. 2017, arXiv:1706.02677), as in timm. */
+  readonly zeroInitResidual?: boolean;
 }
 
 /** What distinguishes the members of the family. */
@@ -62,7 +64,7 @@ class Bottleneck extends Module {
   readonly conv2_kxk: ConvNorm;
   readonly conv3_1x1: ConvNorm;
   readonly drop_path: DropPath;
-  readonly #residual: boolean;
+  readonly residual: boolean;
 
   constructor(
     inChannels: number,
@@ -71,7 +73,7 @@ class Bottleneck extends Module {
   ) {
     super();
     const middle = makeDivisible(inChannels * expansion);
-    this.#residual = stride === 1 && inChannels === outChannels;
+    this.residual = stride === 1 && inChannels === outChannels;
     this.conv1_1x1 = new ConvNorm(inChannels, middle, 1);
     this.conv2_kxk = new ConvNorm(middle, middle, 3, { stride, groups: middle });
     this.conv3_1x1 = new ConvNorm(middle, outChannels, 1, { activates: false });
@@ -80,7 +82,7 @@ class Bottleneck extends Module {
 
   override forward(x: Tensor): Tensor {
     const y = this.conv3_1x1.forward(this.conv2_kxk.forward(this.conv1_1x1.forward(x)));
-    return this.#residual ? this.drop_path.forward(y).add(x) : y;
+    return this.residual ? this.drop_path.forward(y).add(x) : y;
   }
 }
 
@@ -135,6 +137,7 @@ export class MobileViT extends Module {
   constructor(options: MobileViTOptions & Required<ModelOptions> & Architecture) {
     super();
     const { numClasses, inChannels, widths, dims, expansion, features, dropout = 0, stochasticDepth = 0 } = options;
+    const { zeroInitResidual = false } = options;
     let channels = 16;
     let index = 0;
     const dropPath = () => (stochasticDepth * index++) / 9; // of ten blocks
@@ -169,6 +172,7 @@ export class MobileViT extends Module {
         init.normal(module.weight, 0, 0.01);
         init.zeros(module.bias!);
       }
+      if (zeroInitResidual && module instanceof Bottleneck && module.residual) init.zeros(module.conv3_1x1.bn.weight!);
     }
   }
 
