@@ -48,7 +48,8 @@ class FCNHead extends Sequential {
 /**
  * Pictures [N, inChannels, H, W] → class scores for each pixel [N, numClasses, H, W]. While training, and with the auxiliary head, the scores
  * and those of that head, which `nn.totalLoss` makes one loss of (with half the weight, as torchvision trains). torchvision computes the
- * auxiliary head in evaluation too, and returns both under the names `out` and `aux`.
+ * auxiliary head in evaluation too, and returns both under the names `out` and `aux`; its published weights reach a mean IoU of 60.5 % and
+ * 91.4 % of the pixels on COCO val2017 with the classes of Pascal VOC. For training see `UNet`, with `nn.totalLoss(crossEntropy, …)`.
  */
 export class FCN extends Module {
   readonly backbone: Backbone;

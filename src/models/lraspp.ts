@@ -32,7 +32,10 @@ class LRASPPHead extends Module {
   }
 }
 
-/** Pictures [N, inChannels, H, W] → class scores for each pixel [N, numClasses, H, W]. */
+/**
+ * Pictures [N, inChannels, H, W] → class scores for each pixel [N, numClasses, H, W]. torchvision's published weights reach a mean IoU of
+ * 57.9 % and 91.2 % of the pixels on COCO val2017 with the classes of Pascal VOC. For training see `UNet`.
+ */
 export class LRASPP extends Module {
   readonly backbone: Sequential;
   readonly classifier: LRASPPHead;

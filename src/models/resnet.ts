@@ -117,6 +117,8 @@ export interface ResNetOptions extends ModelOptions {
    * 'cifar': one 3×3 convolution of stride 1, for pictures of 32 × 32.
    */
   readonly stem?: 'imagenet' | 'deep' | 'cifar';
+  /** Blocks of each stage, for a network of another depth. */
+  readonly layers?: readonly number[];
   /** Starts every block as the identity: the last batch norm's weight is 0 (Goyal et al. 2017, arXiv:1706.02677). */
   readonly zeroInitResidual?: boolean;
 }
@@ -282,7 +284,9 @@ export function resnet(
   { stem, ...design }: ResNetDesign & Pick<ResNetOptions, 'stem'>,
   facts: Pick<ModelFacts, 'params' | 'macs' | 'summary'> & Partial<ModelFacts>,
 ) {
-  return defineModel(modelName, (options: Built) => new ResNet(design, { stem, ...options }), {
+  const build = ({ layers = design.layers, ...options }: Built) =>
+    new ResNet({ ...design, layers }, { stem, ...options });
+  return defineModel(modelName, build, {
     input: [3, 224, 224],
     numClasses: 1000,
     output: 'logits',

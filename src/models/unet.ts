@@ -89,8 +89,15 @@ class OutConv extends Module {
 }
 
 /**
- * Pictures [N, inChannels, H, W] of any size → class scores for each pixel [N, numClasses, H, W]. One class is a mask: train it with
- * `loss.bceWithLogits`, several with `loss.crossEntropy`.
+ * Pictures [N, inChannels, H, W] of any size from 16 × 16 → class scores for each pixel [N, numClasses, H, W]. `Trainer` and `evaluate` know
+ * one class for each picture; networks that classify pixels are trained with a loop of one's own:
+ *
+ *     optimizer.zeroGrad();
+ *     const scores = model.forward(pictures);
+ *     crossEntropy(scores, labels).backward();          // labels: int32 [N, H, W]
+ *     await optimizer.step();
+ *
+ * One class is a mask: `bceWithLogits(scores, masks)` with masks float32 [N, 1, H, W].
  */
 export class UNet extends Module {
   readonly inc: DoubleConv;

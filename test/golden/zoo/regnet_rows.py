@@ -32,4 +32,4 @@ ROWS |= {name: SHARED | {"model": tm(name)} for name in TIMM}
 ROWS["regnet_y_400mf"]["everywhere"] = True
 for name in ROWS:
     if "gf" in name or name.endswith(("040", "064", "080")):
-        ROWS[name]["input"] = 32  # large enough to be slow, and of the same parts as the others
+        ROWS[name]["input"] = 33  # large enough to be slow, and of the same parts as the others; 17, 9, 5, 3 and 2 pixels wide
