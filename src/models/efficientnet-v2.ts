@@ -13,13 +13,13 @@ import {
   InvertedResidual,
   InvertedResidualNet,
   initializeEfficientNet,
+  makeDivisible,
   quarterOfInput,
   type Stages,
+  scaleStages,
 } from './inverted-residual.js';
 import { efficientNetNames } from './inverted-residual-names.js';
 import { preprocessing } from './preprocessing.js';
-
-export type EfficientNetV2Options = Omit<EfficientNetOptions, 'widthMultiplier' | 'depthMultiplier'>;
 
 /** expansion, stride of the first, channels, repeats; all kernels are 3 × 3. */
 type Line = readonly [expansion: number, stride: number, channels: number, repeats: number];
@@ -89,17 +89,19 @@ export class EfficientNetV2 extends InvertedResidualNet {
     {
       numClasses,
       inChannels,
+      widthMultiplier = 1,
+      depthMultiplier = 1,
       dropout = 0.2,
       stochasticDepth = 0.2,
       batchNorm = { eps: 1e-3 },
       padding,
-    }: EfficientNetV2Options & Required<ModelOptions>,
+    }: EfficientNetOptions & Required<ModelOptions>,
   ) {
     super({
       inChannels,
       numClasses,
-      stem: table[0][0].channels,
-      stages: table,
+      stem: makeDivisible(table[0][0].channels * widthMultiplier),
+      stages: scaleStages(table, { width: widthMultiplier, depth: depthMultiplier }),
       features: 1280,
       activation: (x) => x.silu(),
       norm: batchNorm,
@@ -114,10 +116,10 @@ export class EfficientNetV2 extends InvertedResidualNet {
 function variant(
   size: keyof typeof stages,
   name: string,
-  defaults: EfficientNetV2Options,
+  defaults: EfficientNetOptions,
   facts: Pick<ModelFacts, 'params' | 'macs' | 'input' | 'summary'> & Partial<ModelFacts>,
-): ModelBuilder<EfficientNetV2, EfficientNetV2Options> {
-  const build = (o: EfficientNetV2Options & Required<ModelOptions>) =>
+): ModelBuilder<EfficientNetV2, EfficientNetOptions> {
+  const build = (o: EfficientNetOptions & Required<ModelOptions>) =>
     new EfficientNetV2(stages[size], { ...defaults, ...o });
   return defineModel(name, build, {
     numClasses: 1000,
@@ -135,7 +137,7 @@ export const efficientnet_v2_s = variant(
   { dropout: 0.2 },
   {
     params: 21_458_488,
-    macs: 0,
+    macs: 8_365_617_152,
     input: [3, 384, 384],
     summary: 'EfficientNet searched for training speed: whole convolutions in the early stages',
     published: { top1: 84.228, top5: 96.878, weights: 'torchvision EfficientNet_V2_S_Weights.IMAGENET1K_V1' },
@@ -150,7 +152,7 @@ export const efficientnet_v2_m = variant(
   { dropout: 0.3 },
   {
     params: 54_139_356,
-    macs: 0,
+    macs: 24_582_460_384,
     input: [3, 480, 480],
     summary: 'EfficientNetV2, medium',
     published: { top1: 85.112, top5: 97.156, weights: 'torchvision EfficientNet_V2_M_Weights.IMAGENET1K_V1' },
@@ -165,7 +167,7 @@ export const efficientnet_v2_l = variant(
   { dropout: 0.4 },
   {
     params: 118_515_272,
-    macs: 0,
+    macs: 56_079_699_008,
     input: [3, 480, 480],
     summary: 'EfficientNetV2, large',
     published: { top1: 85.808, top5: 97.788, weights: 'torchvision EfficientNet_V2_L_Weights.IMAGENET1K_V1' },
@@ -185,21 +187,21 @@ export const tf_efficientnetv2_s = variant(
   's',
   'tf_efficientnetv2_s',
   { dropout: 0.2, padding: 'same' },
-  { params: 21_458_488, macs: 0, ...fromTensorflow(384) },
+  { params: 21_458_488, macs: 8_365_617_152, ...fromTensorflow(384) },
 );
 
 export const tf_efficientnetv2_m = variant(
   'm',
   'tf_efficientnetv2_m',
   { dropout: 0.3, padding: 'same' },
-  { params: 54_139_356, macs: 0, ...fromTensorflow(480) },
+  { params: 54_139_356, macs: 24_582_460_384, ...fromTensorflow(480) },
 );
 
 export const tf_efficientnetv2_l = variant(
   'l',
   'tf_efficientnetv2_l',
   { dropout: 0.4, padding: 'same' },
-  { params: 118_515_272, macs: 0, ...fromTensorflow(480) },
+  { params: 118_515_272, macs: 56_079_699_008, ...fromTensorflow(480) },
 );
 
 export const efficientNetV2s: readonly ModelBuilder[] = [

@@ -160,7 +160,7 @@ export const efficientnet_b0 = variant('b0', 224, {
 
 export const efficientnet_b1 = variant('b1', 240, {
   params: 7_794_184,
-  macs: 0,
+  macs: 686_802_832,
   summary: 'EfficientNet-B0 scaled once: deeper, and larger pictures',
   scores: [79.838, 94.934],
   resize: 255,
@@ -170,7 +170,7 @@ export const efficientnet_b1 = variant('b1', 240, {
 
 export const efficientnet_b2 = variant('b2', 288, {
   params: 9_109_994,
-  macs: 0,
+  macs: 1_087_529_456,
   summary: 'EfficientNet-B0 scaled twice',
   scores: [80.608, 95.31],
   resize: 288,
@@ -178,7 +178,7 @@ export const efficientnet_b2 = variant('b2', 288, {
 
 export const efficientnet_b3 = variant('b3', 300, {
   params: 12_233_232,
-  macs: 0,
+  macs: 1_827_141_392,
   summary: 'EfficientNet-B0 with 2³ times the work',
   scores: [82.008, 96.054],
   resize: 320,
@@ -186,7 +186,7 @@ export const efficientnet_b3 = variant('b3', 300, {
 
 export const efficientnet_b4 = variant('b4', 380, {
   params: 19_341_616,
-  macs: 0,
+  macs: 4_393_771_024,
   summary: 'EfficientNet-B0 with 2⁴ times the work',
   scores: [83.384, 96.594],
   resize: 384,
@@ -194,7 +194,7 @@ export const efficientnet_b4 = variant('b4', 380, {
 
 export const efficientnet_b5 = variant('b5', 456, {
   params: 30_389_784,
-  macs: 0,
+  macs: 10_266_384_752,
   summary: 'EfficientNet-B0 with 2⁵ times the work',
   scores: [83.444, 96.628],
   resize: 456,
@@ -203,7 +203,7 @@ export const efficientnet_b5 = variant('b5', 456, {
 
 export const efficientnet_b6 = variant('b6', 528, {
   params: 43_040_704,
-  macs: 0,
+  macs: 19_067_593_536,
   summary: 'EfficientNet-B0 with 2⁶ times the work',
   scores: [84.008, 96.916],
   resize: 528,
@@ -212,7 +212,7 @@ export const efficientnet_b6 = variant('b6', 528, {
 
 export const efficientnet_b7 = variant('b7', 600, {
   params: 66_347_960,
-  macs: 0,
+  macs: 37_745_884_192,
   summary: 'EfficientNet-B0 with 2⁷ times the work, the largest of the paper',
   scores: [84.122, 96.908],
   resize: 600,
@@ -236,16 +236,16 @@ function tensorflow(
   });
 }
 
-export const tf_efficientnet_b0 = tensorflow('b0', 224, 0.875, { params: 5_288_548, macs: 0 });
-export const tf_efficientnet_b1 = tensorflow('b1', 240, 0.882, { params: 7_794_184, macs: 0 });
-export const tf_efficientnet_b2 = tensorflow('b2', 260, 0.89, { params: 9_109_994, macs: 0 });
-export const tf_efficientnet_b3 = tensorflow('b3', 300, 0.904, { params: 12_233_232, macs: 0 });
-export const tf_efficientnet_b4 = tensorflow('b4', 380, 0.922, { params: 19_341_616, macs: 0 });
-export const tf_efficientnet_b5 = tensorflow('b5', 456, 0.934, { params: 30_389_784, macs: 0 });
-export const tf_efficientnet_b6 = tensorflow('b6', 528, 0.942, { params: 43_040_704, macs: 0 });
+export const tf_efficientnet_b0 = tensorflow('b0', 224, 0.875, { params: 5_288_548, macs: 385_814_752 });
+export const tf_efficientnet_b1 = tensorflow('b1', 240, 0.882, { params: 7_794_184, macs: 686_802_832 });
+export const tf_efficientnet_b2 = tensorflow('b2', 260, 0.89, { params: 9_109_994, macs: 993_561_872 });
+export const tf_efficientnet_b3 = tensorflow('b3', 300, 0.904, { params: 12_233_232, macs: 1_827_141_392 });
+export const tf_efficientnet_b4 = tensorflow('b4', 380, 0.922, { params: 19_341_616, macs: 4_393_771_024 });
+export const tf_efficientnet_b5 = tensorflow('b5', 456, 0.934, { params: 30_389_784, macs: 10_266_384_752 });
+export const tf_efficientnet_b6 = tensorflow('b6', 528, 0.942, { params: 43_040_704, macs: 19_067_593_536 });
 export const tf_efficientnet_b7 = tensorflow('b7', 600, 0.949, {
   params: 66_347_960,
-  macs: 0,
+  macs: 37_745_884_192,
   published: { top1: 85.132, top5: 97.256, weights: 'timm tf_efficientnet_b7.ap_in1k' },
 });
 
