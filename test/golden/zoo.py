@@ -16,6 +16,7 @@ A row is a dict:
     batch       of the test (4)
     steps       of training (3); those without batch norm show all in 1
     kinks       batch norm stands before a kink such as ReLU's: see `initial_for_training` of counter.py (False)
+    steady      scores come from the values for training too: with the others rounding grows from block to block, in PyTorch as here (False)
     below       pattern of batch norm biases of which a quarter go below the kink: those directly before it ("bn1\\.bias$")
     classes     (1000)
     options     for fovea's builder, beside { numClasses, dropout: 0, stochasticDepth: 0 } ({})
@@ -125,6 +126,7 @@ def golden(
     batch=4,
     steps=3,
     kinks=False,
+    steady=False,
     below=r"bn1\.bias$",
     classes=1000,
     options=None,
@@ -155,15 +157,20 @@ def golden(
     if small is not None:
         model, also = small["model"]().double().eval(), small.get("also")
         case["small"] = small["options"]
+    if steady:
+        case["steady"] = True
 
-    fill(model, initial)
+    def for_training(*of):
+        return initial_for_training(*of, below)
+
+    fill(model, for_training if steady else initial)
     x = inputs("inputs of the test", batch, shape, tokens)
     with torch.no_grad():
         case["scores"] = {key: show(y) for key, y in scores(model(x)).items()}
         if also is not None:
             must_agree(model, also().double().eval(), x, lambda y: next(iter(scores(y).values())), renamed)
 
-    fill(model, (lambda *of: initial_for_training(*of, below)) if kinks else initial)
+    fill(model, for_training if kinks else initial)
     model.train()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9 if steps > 1 else 0)
     case["losses"] = []

@@ -59,6 +59,8 @@ ROWS |= {name: {"model": tv(name), "also": tm(name), "kinks": True} for name in 
 ROWS |= {name: {"model": tm(name), "kinks": True, "everywhere": name == "seresnet18"} for name in SQUEEZED}
 ROWS |= {name: {"model": tm(name), "kinks": True, "below": r"(bn1|conv1\.[14])\.bias$", "everywhere": name == "resnet18d"} for name in DEEP_STEM}
 ROWS |= {f"resnet{6 * n + 2}": cifar(n) for n in (3, 5, 9)}
+for name in ("seresnet101", "seresnet152"):
+    ROWS[name]["steady"] = True
 # Of those with over 80 million parameters, the results are a shallow one's.
 for name, design in {
     "wide_resnet101_2": {"width_per_group": 128},
