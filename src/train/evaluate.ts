@@ -1,7 +1,7 @@
 /** Measuring a model on labelled pictures, and asking it about others. Both leave the model's mode and the random numbers as they were. */
 
 import { type Batch, batchTensors, DataLoader, type Dataset, normalizeTensor } from '../data/index.js';
-import { type AuxiliaryOutputs, inEvalMode, type Loss, type Module, totalLoss } from '../nn/index.js';
+import { type AuxiliaryOutputs, answerOf, inEvalMode, type Loss, type Module, totalLoss } from '../nn/index.js';
 import { realize, type Tensor } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
 import { formatShape } from '../util/shape.js';
@@ -132,8 +132,19 @@ export function asLoader(
   return data instanceof DataLoader ? data : new DataLoader(data, options);
 }
 
+/** The scores among a model's outputs. @throws {ConfigError} for what cannot be counted picture by picture: classes of pixels, boxes. */
+export function rowsOf(outputs: Tensor | AuxiliaryOutputs): Tensor {
+  const scores: Tensor | undefined = answerOf(outputs);
+  if (scores?.shape.length === 2) return scores;
+  const given = scores === undefined ? `a record of ${Object.keys(outputs).join(', ')}` : formatShape(scores.shape);
+  throw new ConfigError(
+    `The model gives ${given}; Trainer, evaluate and predict take one row of scores for each picture, [N, classes]. ` +
+      'A network that classifies pixels or finds boxes needs a loop of its own: the docstring of models.UNet shows one.',
+  );
+}
+
 function checkOutput(output: Tensor, classes: number): void {
-  if (output.shape.length === 2 && output.shape[1] === classes) return;
+  if (rowsOf(output).shape[1] === classes) return;
   throw new ConfigError(
     `The model gives ${formatShape(output.shape)}; for the ${classes} classes of the data it should give [N, ${classes}].`,
   );

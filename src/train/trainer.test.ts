@@ -114,6 +114,32 @@ describe('Trainer', () => {
     for (const name of Object.keys(before)) expect(after[name], name).not.toEqual(before[name]);
   });
 
+  it('says that networks for pixels or boxes need another loop, whatever the loss', async () => {
+    class Pixels extends Module {
+      readonly layer = new Linear(2, 2);
+      constructor(readonly boxes: boolean) {
+        super();
+      }
+      override forward(x: Tensor) {
+        const scores = this.layer.forward(x);
+        return this.boxes ? { boxes: scores, labels: scores } : scores;
+      }
+    }
+    const loss = (y: Tensor) => y.mean();
+    const end =
+      '; Trainer, evaluate and predict take one row of scores for each picture, [N, classes]. A network that classifies pixels or finds ' +
+      'boxes needs a loop of its own: the docstring of models.UNet shows one.';
+    await expect(trainer({ model: new Pixels(false), loss }).fit()).rejects.toThrow(
+      new ConfigError(`The model gives [4, 1, 2, 2]${end}`),
+    );
+    await expect(trainer({ model: new Pixels(true), loss }).fit()).rejects.toThrow(
+      new ConfigError(`The model gives a record of boxes, labels${end}`),
+    );
+    await expect(evaluate(new Pixels(false), stripes(4))).rejects.toThrow(
+      new ConfigError(`The model gives [4, 1, 2, 2]${end}`),
+    );
+  });
+
   it('leaves random numbers and the training mode as the user had them', async () => {
     const made = trainer();
     manualSeed(77);

@@ -8,7 +8,7 @@
 
 import { batchTensors, type DataLoader, type Dataset, type LoadedBatch } from '../data/index.js';
 import type { HostTensor, JsonObject } from '../io/index.js';
-import { type AuxiliaryOutputs, answerOf, type Module } from '../nn/index.js';
+import type { AuxiliaryOutputs, Module } from '../nn/index.js';
 import { clipGradNorm, type LRScheduler, type Optimizer, ReduceLROnPlateau } from '../optim/index.js';
 import { assignOnlyIf, defaultGenerator, F, noGrad, realize, type Tensor } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
@@ -24,6 +24,7 @@ import {
   type Prediction,
   predict,
   prepare,
+  rowsOf,
 } from './evaluate.js';
 
 export interface TrainerOptions {
@@ -289,8 +290,9 @@ export class Trainer {
     this.#seedStep();
     const { images, labels } = batchTensors(batch);
     const outputs = this.model.forward(prepare(images, normalize)) as Tensor | AuxiliaryOutputs;
+    const scores = rowsOf(outputs);
     const loss = applyLoss(lossOf, outputs, labels);
-    const correct = noGrad(() => answerOf(outputs).argmax(1).eq(labels).sum());
+    const correct = noGrad(() => scores.argmax(1).eq(labels).sum());
     this.optimizer.zeroGrad();
     loss.backward();
     if (limit !== undefined) clipGradNorm(this.model.parameters(), limit);
