@@ -10,6 +10,15 @@ export * from './dropout.js';
 export * from './embedding.js';
 export { foldBatchNorm } from './fold-batch-norm.js';
 export { freeze, type PathPattern, unfreeze } from './freeze.js';
+export {
+  type GraphFunction,
+  GraphModule,
+  type GraphOutput,
+  GraphScope,
+  type GraphSpec,
+  type GraphStep,
+  type GraphTensor,
+} from './graph-module.js';
 export * as init from './init.js';
 export { Bilinear, Identity, LazyLinear, Linear } from './linear.js';
 export {
