@@ -3,13 +3,13 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { run } from '../../src/cli/program.js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RunFolder, saveWeights } from '../../src/io/all.node.js';
 import { parseOnnx } from '../../src/io/onnx/model-file.js';
 import { lenet5, resnet20 } from '../../src/models/index.js';
 import { inEvalMode } from '../../src/nn/module.js';
 import { type Tensor, tensor } from '../../src/tensor/index.js';
+import { fovea } from './command.js';
 import { openSession, relativeError, spreadOut } from './runtime.js';
 
 const classes = ['cat', 'dog', 'fox'];
@@ -38,22 +38,6 @@ beforeAll(async () => {
 });
 
 afterAll(() => rm(folder, { recursive: true }));
-
-/** Exit code and output of the command, run here. */
-async function fovea(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ['', ''];
-  const catching = (stream: NodeJS.WriteStream, keep: (text: string) => void) =>
-    vi.spyOn(stream, 'write').mockImplementation((text) => {
-      keep(String(text));
-      return true;
-    });
-  const spies = [catching(process.stdout, (text) => (out += text)), catching(process.stderr, (text) => (err += text))];
-  try {
-    return { code: await run(args), out, err };
-  } finally {
-    for (const spy of spies) spy.mockRestore();
-  }
-}
 
 const metadataOf = (bytes: Uint8Array) =>
   Object.fromEntries(parseOnnx(bytes).metadataProps.map(({ key, value }) => [key, JSON.parse(value)]));

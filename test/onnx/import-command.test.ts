@@ -5,8 +5,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { run } from '../../src/cli/program.js';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { encodePng, RunFolder } from '../../src/io/index.node.js';
 import { loadOnnx } from '../../src/io/onnx/import.node.js';
 import { encodeOnnx, parseOnnx } from '../../src/io/onnx/model-file.js';
@@ -15,6 +14,7 @@ import { inEvalMode } from '../../src/nn/index.js';
 import { openDevice, setDevice, type Tensor, tensor } from '../../src/tensor/index.js';
 import { loadRun } from '../../src/train/all.node.js';
 import { filled } from '../golden/counter.js';
+import { fovea } from './command.js';
 import { type ModelParts, modelBytes, node, w, x } from './import-cases.js';
 
 const classes = ['cat', 'dog', 'fox', 'owl'];
@@ -66,22 +66,6 @@ function withExternalWeight(): Uint8Array {
 }
 
 let external = new Uint8Array();
-
-/** Exit code and output of the command, run here. */
-async function fovea(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ['', ''];
-  const catching = (stream: NodeJS.WriteStream, keep: (text: string) => void) =>
-    vi.spyOn(stream, 'write').mockImplementation((text) => {
-      keep(String(text));
-      return true;
-    });
-  const spies = [catching(process.stdout, (text) => (out += text)), catching(process.stderr, (text) => (err += text))];
-  try {
-    return { code: await run(args), out, err };
-  } finally {
-    for (const spy of spies) spy.mockRestore();
-  }
-}
 
 const fails = async (...args: string[]) => {
   const { code, err } = await fovea(...args);
