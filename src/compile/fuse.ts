@@ -6,6 +6,7 @@
  * produces one of its operands, else a group that walks the same operands, else starts a group. A join must not make groups wait for each other.
  */
 
+import { type Layout, plain, sameLayout } from '../graph/layout.js';
 import type { Node } from '../graph/node.js';
 import type { Lowering, TargetInfo } from '../graph/op.js';
 import { topological } from '../graph/traverse.js';
@@ -13,8 +14,8 @@ import { isContiguous, type View, viewOf } from '../graph/view.js';
 import { KernelBuilder, type Value } from '../ir/index.js';
 import { ConfigError, invariant } from '../util/errors.js';
 import { numel, type Shape, sameShape } from '../util/shape.js';
-import { coordStrides } from './layout.js';
-import { inputOp, type StepGraph, uniform } from './simplify.js';
+import { coordStrides, cutOf } from './layout.js';
+import { type InputAttrs, inputOp, type StepGraph, uniform } from './simplify.js';
 
 export type GroupKind = 'structured' | 'reduction' | 'pointwise';
 
@@ -99,7 +100,9 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
   const isPointwise = (n: Node) => n.op.facts.pointwise !== undefined;
   const isMoved = (n: Node) => n.op.facts.view !== undefined && !copied.has(n);
   const isReduction = (n: Node) => n.op.facts.reduction !== undefined;
+  const expected = new Map<Node, Layout>();
   for (const node of order) {
+    expected.set(node, expectation(node));
     if (isPointwise(node) || isReduction(node) || node.op.facts.view !== undefined) continue;
     if (node.op === inputOp || uniform(node) !== null) continue;
     const ways = node.op.facts.lower?.(node, target) ?? [];
@@ -108,7 +111,28 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
         `${node.op.name}: the ${target.name} target has no kernel for ${node.inputs.map((i) => `${i.dtype}[${i.shape.join(', ')}]`).join(', ')}`,
       );
     }
-    lowerings.set(node, ways[0]);
+    const way = node.op.facts.followsOperands ? bestFit(node, ways) : ways[0];
+    lowerings.set(node, way);
+    expected.set(node, way.output);
+  }
+
+  /** How a value will likely lie, unless a structured operation says so: as the first operand that is not plain, or as what it is cut out of. */
+  function expectation(node: Node): Layout {
+    if (node.op === inputOp) return (node.attrs as InputAttrs).layout ?? plain;
+    if (isPointwise(node)) {
+      const like = node.inputs.filter((i) => sameShape(i.shape, node.shape)).map((i) => expected.get(i)!);
+      return like.find((layout) => layout.order.length > 0) ?? plain;
+    }
+    const view = source(node);
+    const around = expected.get(view.base) ?? plain;
+    return cutOf(view, around) === null ? plain : around;
+  }
+
+  /** The way that takes most of the operands as they will lie, as far as structured operations in front of them tell. */
+  function bestFit(node: Node, ways: readonly Lowering[]): Lowering {
+    const fitting = ({ inputs }: Lowering) =>
+      node.inputs.reduce((n, x, i) => n + (sameLayout(inputs[i], expected.get(x)!) ? numel(x.shape) : 0), 0);
+    return ways.reduce((best, way) => (fitting(way) > fitting(best) ? way : best));
   }
 
   // What must lie in memory whatever the grouping: results, operands of structured nodes, whatever is read through a view.

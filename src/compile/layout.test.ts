@@ -99,6 +99,39 @@ describe('activations', () => {
     expect(pooled.graph.roots).toEqual([sum.stores[0]]);
   });
 
+  describe('side by side', () => {
+    const picture = input([2, 8, 9, 9]);
+    const storages = [stored([16, 8, 3, 3]), stored([12, 8, 3, 3]), stored([8, 28, 1, 1])];
+    const [a, b, w] = storages.map((s) => ops.buffer(s));
+    const branch = (weight: Node) => ops.relu(ops.conv(picture, weight));
+    const toRows = (titles: string[]) => titles.filter((title) => title.endsWith('→ plain'));
+
+    test('and padded they stay in blocks, where each begins with one of its own', () => {
+      const joined = ops.concat([branch(a), branch(b)], 1);
+      expect(toRows(conversions([ops.sum(ops.conv(joined, w))]))).toEqual([]);
+      const padded = ops.pad(joined, [[0, 0], [8, 0], [1, 2], [0, 1]]); // biome-ignore format: one thought
+      expect(toRows(conversions([ops.sum(ops.conv(padded, input([8, 36, 1, 1])))]))).toEqual([]);
+      const shifted = ops.concat([branch(b), branch(a)], 1);
+      expect(toRows(conversions([ops.sum(ops.conv(shifted, w))]))).not.toEqual([]);
+    });
+
+    test('their gradients are read out of that of the whole where they lie', () => {
+      const y = ops.conv(ops.concat([branch(a), branch(b)], 1), w);
+      const algebra = { add: ops.add, zeros: (n: Node) => ops.constant(0, n.shape) };
+      const gradients = gradient([ops.sum(ops.mul(y, y))], [ops.constant(1)], [a, b, w], algebra);
+      const learned = storages.map((storage, i) => ({ storage, value: gradients[i] }));
+      const titles = runCompiled([], learned).step.launches.map((launch) => launch.title);
+      expect(toRows(titles)).toEqual([]);
+      expect(titles).not.toContain('slice');
+    });
+
+    test('what is cut out between blocks is moved, by itself', () => {
+      const half = (from: number) => ops.sum(ops.conv(ops.narrow(branch(a), 1, from, from + 8), input([8, 8, 1, 1])));
+      expect(toRows(conversions([half(8)]))).toEqual([]);
+      expect(toRows(conversions([half(4)]))).toHaveLength(1);
+    });
+  });
+
   test('are summed over channels in rows when the last block has lanes to spare', () => {
     expect(conversions([ops.sum(ops.conv(x, input([12, 3, 3, 3])), [1])])).toContain(`relayout ${activations} → plain`);
     expect(conversions([ops.sum(ops.conv(x, input([16, 3, 3, 3])), [1])])).not.toContain(

@@ -7,6 +7,7 @@
 
 import { blocked, type Layout, physicalShape, plain } from '../graph/layout.js';
 import type { Node } from '../graph/node.js';
+import type { View } from '../graph/view.js';
 import { contiguousStrides, numel, type Shape, sameShape } from '../util/shape.js';
 import { type Fusion, type Group, isIdentity } from './fuse.js';
 import { type InputAttrs, inputOp, type StepGraph } from './simplify.js';
@@ -72,6 +73,34 @@ export function mergeStrides(
   }
   for (; d < sizes.length; d++) if (sizes[d] !== 1) return null;
   return out;
+}
+
+/** Where the elements of a value lie in memory that holds more: strides along the physical axes of a layout, from an element on. */
+export interface Cut {
+  readonly strides: readonly number[];
+  readonly offset: number;
+}
+
+/**
+ * A view that is cut out of its base without leaving anything out between, such as a slice of the channels, where the base lies in `layout`.
+ * null if it is not, or begins inside a block.
+ */
+export function cutOf({ base, shape, strides, offset }: View, layout: Layout): Cut | null {
+  if (layout.order.length === 0 || shape.length !== base.shape.length || numel(shape) === 0) return null;
+  const whole = contiguousStrides(base.shape);
+  if (shape.some((n, axis) => n > 1 && strides[axis] !== whole[axis])) return null;
+  let rest = offset;
+  const starts = whole.map((stride) => {
+    const start = Math.floor(rest / stride);
+    rest -= start * stride;
+    return start;
+  });
+  if (starts.some((start, axis) => start < 0 || start + shape[axis] > base.shape[axis])) return null;
+  const { blockAxis, block } = layout;
+  if (blockAxis >= 0 && starts[blockAxis] % block !== 0) return null;
+  const own = ownStrides(base.shape, layout);
+  const steps = layout.order.map((axis) => (axis === blockAxis ? starts[axis] / block : starts[axis]));
+  return { strides: own, offset: steps.reduce((sum, step, d) => sum + step * own[d], 0) };
 }
 
 /** Plain, when that is what a layout comes to for this shape (padding lanes at the very end aside). */
@@ -149,6 +178,31 @@ export function chooseLayouts(graph: StepGraph, fusion: Fusion, schedule: readon
     return [...found];
   };
 
+  /** The layout of a value that an operand of a group is cut out of, where the group may read it as it lies. */
+  const around = (nodes: readonly Node[], shape: Shape): Layout | undefined => {
+    let found: Layout | undefined;
+    const visit = (n: Node) => {
+      if (found !== undefined) return;
+      if (!fusion.isStored(n) && n.op.facts.pointwise !== undefined) for (const i of n.inputs) visit(i);
+      else found = layoutAround(n, shape);
+    };
+    for (const n of nodes) for (const i of n.inputs) visit(i);
+    return found;
+  };
+  const layoutAround = (n: Node, shape: Shape): Layout | undefined => {
+    const view = fusion.source(n);
+    const layout = layouts.get(view.base);
+    if (view.base === n || layout === undefined || free.has(view.base) || !sameShape(n.shape, shape)) return undefined;
+    return cutOf(view, layout) === null ? undefined : layout;
+  };
+
+  /** Movement that must copy keeps the layout of what it is cut out of. */
+  const layoutOfCopy = (n: Node): Layout | undefined => {
+    const view = n.op.facts.view!(fusion.source(n.inputs[0]), n);
+    const layout = view === null ? undefined : layouts.get(view.base);
+    return layout === undefined || cutOf(view!, layout) === null ? undefined : layout;
+  };
+
   for (const group of schedule) {
     if (group.kind === 'structured') {
       const out = canonical(group.domain, group.lowering!.output);
@@ -159,7 +213,7 @@ export function chooseLayouts(graph: StepGraph, fusion: Fusion, schedule: readon
       const space = group.anchors[0].inputs[0].shape;
       const axes = group.anchors[0].op.facts.reduction!.axes(group.anchors[0].attrs);
       const inner = group.anchors.flatMap((a) => direct([a], space));
-      let domain = pick(inner, layouts, free) ?? plain;
+      let domain = pick(inner, layouts, free) ?? around(group.anchors, space) ?? plain;
       if (!reducesWithin(space, domain, axes, group)) domain = plain;
       domains.set(group, domain);
       settle(inner, domain, free, layouts);
@@ -172,9 +226,11 @@ export function chooseLayouts(graph: StepGraph, fusion: Fusion, schedule: readon
       const kept = group.stores.map((n) => writes.get(n)).find((i) => i !== undefined && !free.has(i));
       const domain =
         pick(inner, layouts, free) ??
+        (moved ? undefined : around(group.roots, group.domain)) ??
         (kept !== undefined ? layouts.get(kept)! : undefined) ??
         asked ??
         weightLayout(inner, demands, free) ??
+        (moved ? layoutOfCopy(group.roots[0]) : undefined) ??
         plain;
       domains.set(group, domain);
       settle(inner, domain, free, layouts);

@@ -3,7 +3,7 @@
  * distinct shape and body, kept across steps), and adds the conversions between layouts that the plan still needs.
  */
 
-import { type Layout, layoutKey, physicalShape, physicalSize, plain } from '../graph/layout.js';
+import { type Layout, layoutKey, physicalShape, physicalSize, plain, sameLayout } from '../graph/layout.js';
 import type { Node } from '../graph/node.js';
 import type { Epilogue, LanePart, TargetInfo } from '../graph/op.js';
 import type { View } from '../graph/view.js';
@@ -27,7 +27,16 @@ import { invariant } from '../util/errors.js';
 import { contiguousStrides, numel, type Shape, sameShape } from '../util/shape.js';
 import { WeakValues } from '../util/weak-values.js';
 import { type Fusion, type Group, isIdentity } from './fuse.js';
-import { canonical, coordStrides, type LayoutPlan, mergeStrides, ownStrides, physicalStrides } from './layout.js';
+import {
+  type Cut,
+  canonical,
+  coordStrides,
+  cutOf,
+  type LayoutPlan,
+  mergeStrides,
+  ownStrides,
+  physicalStrides,
+} from './layout.js';
 import { relayoutPieces } from './relayout.js';
 import { uniform } from './simplify.js';
 
@@ -104,15 +113,18 @@ export function lower(
     return wanted;
   };
   /** The value of a node that is a view, laid out by itself. */
-  const fetchView = (node: Node, view: View, layout: Layout): Place => {
-    const wanted = placeIn(node, layout);
+  const fetchView = (node: Node, view: View, wantedLayout: Layout): Place => {
+    const wanted = placeIn(node, wantedLayout);
     if (written.has(wanted)) return wanted;
     written.add(wanted);
-    launches.push(...convert(node, fetch(view.base, plain), wanted, view));
+    const layout = layouts.of(view.base);
+    const cut = cutOf(view, layout);
+    const [from, walk] = cut === null ? [plain, view] : [layout, cut];
+    launches.push(...convert(node, fetch(view.base, from), wanted, walk));
     return wanted;
   };
 
-  const convert = (node: Node, from: Place, to: Place, moved?: View): PlannedLaunch[] =>
+  const convert = (node: Node, from: Place, to: Place, moved?: Cut): PlannedLaunch[] =>
     relayoutPieces(node.shape, from.layout, to.layout, moved?.strides).map((piece) => {
       const elem = elemOf(node.dtype);
       const body: Body = {
@@ -137,7 +149,8 @@ export function lower(
     });
 
   /**
-   * The body of `roots` over an index space: `walk(view strides)` gives an operand's strides there.
+   * The body of `roots` over an index space: `walk(view strides)` gives a plain operand's strides there, `follow(strides, sizes)` those of one
+   * that lies in the layout of the space, from its strides along the physical axes and their sizes (null if it does not go with the space).
    * Values in `anchors` come from the group's kernel. Returns the body and what its pointers point to.
    */
   const makeBody = (
@@ -148,7 +161,7 @@ export function lower(
     shape: Shape,
     layout: Layout,
     walk: (strides: readonly number[], shape: Shape) => number[],
-    own: (node: Node, layout: Layout) => number[],
+    follow: (strides: readonly number[], sizes: readonly number[]) => number[] | null,
   ): { body: Body; args: Arg[]; results: number[] } => {
     const steps: Step[] = [];
     const operands: Operand[] = [];
@@ -156,8 +169,21 @@ export function lower(
     const seen = new Map<Node, number>();
     const loads = new Map<string, number>();
     const add = (step: Step): number => steps.push(step) - 1;
-    const read = (node: Node): number => {
-      const view = fusion.source(node);
+    /** A value that lies by itself in a layout, along the space. */
+    const own = ({ shape }: Node, layout: Layout): number[] => {
+      const strides = follow(ownStrides(shape, layout), physicalShape(shape, layout));
+      invariant(strides !== null, () => `a value in ${layoutKey(layout)} does not follow the index space`);
+      return strides;
+    };
+    /** What is cut out of a larger value, where that lies as the space is walked. */
+    const readCut = (node: Node, view: View): { place: Place; strides: number[]; offset: number } | null => {
+      const lies = layouts.of(view.base);
+      if (view.base === node || !sameShape(node.shape, shape) || !sameLayout(lies, layout)) return null;
+      const cut = cutOf(view, lies);
+      const strides = cut && follow(cut.strides, physicalShape(shape, lies));
+      return strides && { place: fetch(view.base, lies), strides, offset: cut!.offset };
+    };
+    const readWhole = (node: Node, view: View): { place: Place; strides: number[]; offset: number } => {
       const base = view.base;
       // What lies in a layout of its own and is walked index by index is read as the group walks it, everything else row by row.
       const direct = isIdentity(view) && sameShape(base.shape, shape) && layouts.of(base).order.length > 0;
@@ -168,8 +194,13 @@ export function lower(
             ? fetch(node, layout)
             : fetchView(node, view, layout)
           : fetch(base, plain);
-      const strides = place.layout.order.length > 0 ? own(base, place.layout) : walk(view.strides, node.shape);
-      const offset = place.node === base ? view.offset : 0;
+      const strides = place.layout.order.length > 0 ? own(place.node!, place.layout) : walk(view.strides, node.shape);
+      return { place, strides, offset: place.node === base ? view.offset : 0 };
+    };
+    const read = (node: Node): number => {
+      const view = fusion.source(node);
+      const { base } = view;
+      const { place, strides, offset } = readCut(node, view) ?? readWhole(node, view);
       const key = `${place.node!.id}|${layoutKey(place.layout)}|${offset}|${strides.join()}`;
       const known = loads.get(key);
       if (known !== undefined) return known;
@@ -230,8 +261,8 @@ export function lower(
     const layout = layouts.domain(group);
     const sizes = physicalShape(shape, layout);
     const walk = (strides: readonly number[], s: Shape) => physicalStrides(align(strides, s, shape), layout);
-    const own = () => ownStrides(shape, layout);
-    const { body, args } = makeBody(group.roots, group.stores, new Set(group.roots), [], shape, layout, walk, own);
+    const follow = (strides: readonly number[]) => [...strides];
+    const { body, args } = makeBody(group.roots, group.stores, new Set(group.roots), [], shape, layout, walk, follow);
     const title = bodyTitle(body);
     const name = `${short(title) || 'fill'}_${sizes.join('x')}`;
     const kernel = cached(`${targetKey}|${name}|${bodyKey(body)}`, () => pointwiseKernel(builder(), name, sizes, body));
@@ -258,7 +289,7 @@ export function lower(
       space,
       layout,
       (strides, s) => physicalStrides(align(strides, s, space), layout),
-      () => ownStrides(space, layout),
+      (strides) => [...strides],
     );
     const accumulated: Body = {
       ...before.body,
@@ -284,13 +315,11 @@ export function lower(
       return full;
     };
     const walkOut = (strides: readonly number[], s: Shape) => physicalStrides(ontoSpace(strides, s), layout);
-    const ownOut = (n: Node, l: Layout) => {
+    const followOut = (strides: readonly number[], sizesOut: readonly number[]) => {
       // A blocked result: lay its own physical strides over the kept physical axes of the input.
-      const strides = ownStrides(n.shape, l);
-      const sizesOut = physicalShape(n.shape, l);
       const kept = sizes.map((size, d) => ({ size, d })).filter(({ d }) => !reduced[d]);
       const merged = mergeStrides(strides, sizesOut, kept.map((x) => x.size)); // biome-ignore format: one thought
-      invariant(merged !== null, () => `reduction: result layout ${layoutKey(l)} does not follow its input`);
+      if (merged === null) return null;
       const full = new Array<number>(sizes.length).fill(0);
       kept.forEach(({ d }, i) => {
         full[d] = merged[i];
@@ -306,7 +335,7 @@ export function lower(
       group.domain,
       layouts.of(group.stores[0]),
       walkOut,
-      ownOut,
+      followOut,
     );
     const accumulations: Accumulation[] = group.anchors.map((a, i) => ({
       init: a.dtype === 'float32' ? facts[i].init : Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, facts[i].init)),
@@ -353,13 +382,18 @@ export function lower(
       invariant(found !== null, () => `${anchor.op.name}: an operand does not follow the kernel's coordinates`);
       return found;
     };
-    const own = () => {
-      const found = mergeStrides(contiguousStrides(physical), physical, lowering.coords);
-      invariant(found !== null, () => `${anchor.op.name}: coords ${lowering.coords} do not fit ${physical}`);
-      return found;
-    };
+    const follow = (strides: readonly number[]) => mergeStrides(strides, physical, lowering.coords);
     const inside = new Set([anchor, ...group.roots]);
-    const { body, args } = makeBody([...group.roots], group.stores, inside, [anchor], group.domain, output, walk, own);
+    const { body, args } = makeBody(
+      [...group.roots],
+      group.stores,
+      inside,
+      [anchor],
+      group.domain,
+      output,
+      walk,
+      follow,
+    );
     const scratch: Arg[] =
       (lowering.scratchBytes ?? 0) > 0
         ? [{ place: { node: null, layout: plain, sizeBytes: lowering.scratchBytes! }, offsetBytes: 0, writes: true }]

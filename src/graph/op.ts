@@ -44,6 +44,8 @@ export interface OpFacts<A> {
   reduction?: Reduction<A>;
   /** Has kernels of its own: the ways to compute it on `target`, best first. Empty when the target has none for this case. */
   lower?(node: Node<A>, target: TargetInfo): readonly Lowering[];
+  /** The ways differ in layouts alone: best is the one that takes the operands as they lie. */
+  readonly followsOperands?: boolean;
   /** Rewrites itself in terms of other primitives when a target has no kernel for it. */
   decompose?(node: Node<A>): Node | null;
 

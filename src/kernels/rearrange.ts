@@ -1,31 +1,49 @@
-/** Kernels that lay tensors into a larger one: pad and concat, on plain memory, row by row; and the two sources that need a kernel: iota, random bits. */
+/** Kernels that lay tensors into a larger one: pad and concat, on plain memory or on blocks of channels; and the two sources that need a kernel: iota, random bits. */
 
-import { plain } from '../graph/layout.js';
-import type { Lowering } from '../graph/op.js';
+import { blockedChannels, type Layout, layoutKey, physicalShape, plain } from '../graph/layout.js';
+import type { Lowering, TargetInfo } from '../graph/op.js';
 import { affine, type F, type I32, type Int, type KernelBuilder } from '../ir/index.js';
 import type { DType } from '../util/dtype.js';
 import { contiguousStrides, numel, type Shape } from '../util/shape.js';
 import { elemOf } from './fused.js';
 import { unravel } from './nest.js';
 
-/** `value` around x. Tasks are rows of the result: all its axes but the last. */
-export function padLowering(
+type Padding = readonly (readonly [lo: number, hi: number])[];
+
+/** `value` around x: on plain memory, or on blocks of channels where x begins with a block of its own. */
+export function padLowerings(
   x: Shape,
-  padding: readonly (readonly [number, number])[],
+  padding: Padding,
   value: number,
   dtype: DType,
-): Lowering {
-  const out = x.map((n, d) => n + padding[d][0] + padding[d][1]);
+  { block }: TargetInfo,
+): Lowering[] {
+  const ways = [padLowering(x, padding, value, dtype, plain)];
+  if (!hasChannels(x)) return ways;
+  const [before, after] = padding[1];
+  if (before % block === 0 && (after === 0 || x[1] % block === 0)) {
+    ways.push(padLowering(x, padding, value, dtype, blockedChannels(x.length, block)));
+  }
+  return ways;
+}
+
+/** Tasks are rows of the result: all its axes but the last, or in blocks of channels all but the last and the lanes of a block. */
+function padLowering(x: Shape, padding: Padding, value: number, dtype: DType, layout: Layout): Lowering {
+  const { blockAxis, block } = layout;
   const last = x.length - 1;
+  const inside = physicalShape(x, layout).slice(0, x.length);
+  const whole = x.map((n, d) => n + padding[d][0] + padding[d][1]);
+  const out = physicalShape(whole, layout).slice(0, x.length);
+  const first = padding.map(([lo], d) => (d === blockAxis ? lo / block : lo));
   const rows = out.slice(0, last);
-  const strides = contiguousStrides(x);
-  const [before] = padding[last] ?? [0, 0];
-  const width = x[last] ?? 1;
+  const strides = contiguousStrides([...inside, block]);
+  const before = first[last] ?? 0;
+  const width = inside[last] ?? 1;
   return {
-    key: `pad_${x.join('x')}_${padding.join('_')}_${value}_${dtype}`,
-    inputs: [plain],
-    output: plain,
-    coords: [numel(out)],
+    key: `pad_${x.join('x')}_${padding.join('_')}_${value}_${dtype}_${layoutKey(layout)}`,
+    inputs: [layout],
+    output: layout,
+    coords: blockAxis < 0 ? [numel(out)] : [out[0], out[1], numel(out.slice(2)), block],
     epilogue: true,
     build(k, epilogue) {
       const source = k.param('x', elemOf(dtype));
@@ -34,27 +52,42 @@ export function padLowering(
       const fill = (w: number) => (dtype === 'float32' ? k.f32(value, w) : k.int(value, w));
       k.tasks(numel(rows), (task) => {
         const m = unravel(k, task, rows);
-        let inside: I32 = k.i32(1);
+        let filled: I32 = k.i32(1);
         let from: I32 = k.i32(0);
         m.forEach((c, d) => {
-          const shifted = c.sub(padding[d][0]);
-          if (padding[d][0] + padding[d][1] > 0) inside = inside.and(shifted.ltU(k.i32(x[d])) as I32);
+          const shifted = c.sub(first[d]);
+          if (inside[d] < out[d]) filled = filled.and(shifted.ltU(k.i32(inside[d])) as I32);
           from = from.add(shifted.mul(strides[d]));
         });
-        const start = task.mul(out[last]);
-        const blank = (lo: number, hi: number) =>
-          stretch(k, hi - lo, wide, (i, w) => epilogue.emit(k, fill(w), [affine(start).plus(lo).plus(i)]));
-        k.if(
-          inside,
-          () => {
-            blank(0, before);
-            const row = source.at(from);
-            stretch(k, width, wide, (i, w) =>
-              epilogue.emit(k, k.load(row, i, w), [affine(start).plus(before).plus(i)]),
+        const row = source.at(from);
+        /** The elements of a row from `lo` to `hi`, each a block of lanes; those of x, or else blank. */
+        const put = (lo: number, hi: number, ofX: boolean) => {
+          if (blockAxis < 0) {
+            const start = task.mul(out[last] ?? 1);
+            stretch(k, hi - lo, wide, (i, w) =>
+              epilogue.emit(k, ofX ? k.load(row, i, w) : fill(w), [affine(start).plus(lo).plus(i)]),
             );
-            blank(before + width, out[last]);
+            return;
+          }
+          const start = m
+            .slice(2)
+            .reduce((at, c, d) => at.mul(out[d + 2]).add(c), k.i32(0))
+            .mul(out[last]);
+          k.loop(hi - lo, (i) => {
+            for (let lane = 0; lane < block; lane += wide) {
+              const v = ofX ? k.load(row, affine(i).times(block).plus(lane), wide) : fill(wide);
+              epilogue.emit(k, v, [m[0], m[1], affine(start).plus(lo).plus(i), lane]);
+            }
+          });
+        };
+        k.if(
+          filled,
+          () => {
+            put(0, before, false);
+            put(before, before + width, true);
+            put(before + width, out[last] ?? 1, false);
           },
-          () => blank(0, out[last]),
+          () => put(0, out[last] ?? 1, false),
         );
       });
       return k.finish(`pad_${out.join('x')}`);
@@ -62,15 +95,30 @@ export function padLowering(
   };
 }
 
-/** Tensors one after another along `axis`. Tasks are pieces of at most `piece` elements of one input's rows. */
-export function concatLowering(shapes: readonly Shape[], axis: number, dtype: DType): Lowering {
-  const piece = 8192;
+/** Tensors one after another along `axis`: on plain memory, or on blocks of channels where every tensor begins with a block of its own. */
+export function concatLowerings(
+  shapes: readonly Shape[],
+  axis: number,
+  dtype: DType,
+  { block }: TargetInfo,
+): Lowering[] {
+  const ways = [concatLowering(shapes, axis, dtype)];
+  if (!hasChannels(shapes[0])) return ways;
+  if (axis === 1 ? shapes.slice(0, -1).every((s) => s[1] % block === 0) : axis === 0) {
+    ways.push(blockedConcat(shapes, axis, dtype, block));
+  }
+  return ways;
+}
+
+/** Tasks are pieces of at most this many elements of one input's rows. */
+const piece = 8192;
+
+function concatLowering(shapes: readonly Shape[], axis: number, dtype: DType): Lowering {
   const inner = numel(shapes[0].slice(axis + 1));
   const outer = numel(shapes[0].slice(0, axis));
   const widths = shapes.map((s) => s[axis] * inner);
   const total = widths.reduce((a, b) => a + b, 0);
   const pieces = widths.map((w) => Math.ceil(w / piece));
-  const piecesTotal = pieces.reduce((a, b) => a + b, 0);
   return {
     key: `concat_${shapes.map((s) => s.join('x')).join('_')}_${axis}_${dtype}`,
     inputs: shapes.map(() => plain),
@@ -81,31 +129,87 @@ export function concatLowering(shapes: readonly Shape[], axis: number, dtype: DT
       const sources = shapes.map((_, i) => k.param(`x${i}`, elemOf(dtype)));
       epilogue.params(k);
       const wide = dtype === 'float32' ? k.lanes : 1;
-      k.tasks(outer * piecesTotal, (task) => {
-        const row = task.div(piecesTotal);
-        const which = task.rem(piecesTotal);
-        let firstPiece = 0;
-        let start = 0;
-        sources.forEach((source, i) => {
-          const [lo, at, width] = [firstPiece, start, widths[i]];
-          firstPiece += pieces[i];
-          start += width;
-          if (pieces[i] === 0) return;
-          k.if(which.sub(lo).ltU(k.i32(pieces[i])) as I32, () => {
-            const from = which.sub(lo).mul(piece);
-            const to = row.mul(total).add(from).add(at);
-            const head = source.at(row.mul(width).add(from));
-            const copy = (n: number) =>
-              stretch(k, n, wide, (e, w) => epilogue.emit(k, k.load(head, e, w), [affine(to).plus(e)]));
-            const rest = width - (pieces[i] - 1) * piece;
-            if (pieces[i] === 1 || rest === piece) copy(rest);
-            else k.if(which.eq(lo + pieces[i] - 1), () => copy(rest), () => copy(piece)); // biome-ignore format: one thought
-          });
-        });
+      inPieces(k, outer, pieces, (i, row, which) => {
+        const start = widths.slice(0, i).reduce((a, b) => a + b, 0);
+        const from = which.mul(piece);
+        const to = row.mul(total).add(from).add(start);
+        const head = sources[i].at(row.mul(widths[i]).add(from));
+        const copy = (n: number) =>
+          stretch(k, n, wide, (e, w) => epilogue.emit(k, k.load(head, e, w), [affine(to).plus(e)]));
+        const rest = widths[i] - (pieces[i] - 1) * piece;
+        if (pieces[i] === 1 || rest === piece) copy(rest);
+        else k.if(which.eq(pieces[i] - 1), () => copy(rest), () => copy(piece)); // biome-ignore format: one thought
       });
       return k.finish(`concat_${outer}x${total}`);
     },
   };
+}
+
+/** N C/b pixels b: along the channels or along N. Its coordinates are those four, so that what is done to whole channels can follow at once. */
+function blockedConcat(shapes: readonly Shape[], axis: number, dtype: DType, block: number): Lowering {
+  const layout = blockedChannels(shapes[0].length, block);
+  const pixels = numel(shapes[0].slice(2));
+  const planes = shapes.map((s) => (axis === 1 ? 1 : s[0]) * Math.ceil(s[1] / block)); // of each input, in a row of the result
+  const before = planes.map((_, i) => planes.slice(0, i).reduce((a, b) => a + b, 0));
+  const total = planes.reduce((a, b) => a + b, 0);
+  const blocks = axis === 1 ? total : Math.ceil(shapes[0][1] / block);
+  const images = axis === 1 ? shapes[0][0] : total / blocks;
+  const each = Math.max(1, Math.floor(piece / (pixels * block))); // planes of a task
+  const name = `concat_${shapes.map((s) => s.join('x')).join('_')}_${axis}_${dtype}b${block}`;
+  return {
+    key: name,
+    inputs: shapes.map(() => layout),
+    output: layout,
+    coords: [images, blocks, pixels, block],
+    epilogue: true,
+    build(k, epilogue) {
+      const sources = shapes.map((_, i) => k.param(`x${i}`, elemOf(dtype)));
+      epilogue.params(k);
+      const wide = dtype === 'float32' ? k.lanes : 1;
+      const outer = axis === 1 ? images : 1;
+      inPieces(k, outer, planes.map((n) => Math.ceil(n / each)), (i, row, which) => {
+        const from = which.mul(each);
+        k.loop({ from, to: from.add(each).min(k.i32(planes[i])) }, (plane) => {
+          const at = row.mul(total).add(plane).add(before[i]);
+          const [image, channels] = [at.div(blocks), at.rem(blocks)];
+          const head = sources[i].at(row.mul(planes[i]).add(plane).mul(pixels * block));
+          k.loop(pixels, (pixel) => {
+            for (let lane = 0; lane < block; lane += wide) {
+              const value = k.load(head, affine(pixel).times(block).plus(lane), wide);
+              epilogue.emit(k, value, [image, channels, pixel, lane]);
+            }
+          });
+        });
+      }); // biome-ignore format: one thought
+      return k.finish(`concat_${images}x${blocks}x${pixels}x${block}`);
+    },
+  };
+}
+
+/** One task for each piece of each input in each of `outer` rows: `body(input, row, piece)`. */
+function inPieces(
+  k: KernelBuilder,
+  outer: number,
+  pieces: readonly number[],
+  body: (input: number, row: I32, piece: I32) => void,
+): void {
+  const total = pieces.reduce((a, b) => a + b, 0);
+  k.tasks(outer * total, (task) => {
+    const row = task.div(total);
+    const which = task.rem(total);
+    let first = 0;
+    pieces.forEach((count, i) => {
+      const lo = first;
+      first += count;
+      if (count === 0) return;
+      k.if(which.sub(lo).ltU(k.i32(count)) as I32, () => body(i, row, which.sub(lo)));
+    });
+  });
+}
+
+/** N C and one to three spatial axes. */
+function hasChannels(shape: Shape): boolean {
+  return shape.length >= 3 && shape.length <= 5;
 }
 
 /** 0, 1, … n − 1. */

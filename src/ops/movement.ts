@@ -6,7 +6,7 @@
 import type { Node } from '../graph/node.js';
 import { defineOp, type Op, record } from '../graph/op.js';
 import { isContiguous, type View } from '../graph/view.js';
-import { concatLowering, padLowering } from '../kernels/rearrange.js';
+import { concatLowerings, padLowerings } from '../kernels/rearrange.js';
 import { type DType, promote } from '../util/dtype.js';
 import { contiguousStrides, formatShape, numel, type Shape, sameShape } from '../util/shape.js';
 import { cast } from './elementwise.js';
@@ -190,7 +190,8 @@ export const padOp = defineOp<PadAttrs>('pad', {
     const starts = padding.map(([lo]) => lo);
     return [slice(dy, starts, starts.map((lo, i) => lo + x.shape[i]))]; // biome-ignore format: one thought
   },
-  lower: ({ inputs: [x], attrs: { padding, value } }) => [padLowering(x.shape, padding, value, x.dtype)],
+  followsOperands: true,
+  lower: ({ inputs: [x], attrs: { padding, value } }, target) => padLowerings(x.shape, padding, value, x.dtype, target),
 });
 
 /** The tensors one after another along `axis`; the other sizes must agree. */
@@ -219,7 +220,8 @@ export const concatOp = defineOp<{ readonly axis: number }>('concat', {
     let start = 0;
     return inputs.map((x) => narrow(dy, axis, start, (start += x.shape[axis])));
   },
-  lower: ({ inputs, dtype, attrs: { axis } }) => [concatLowering(inputs.map((x) => x.shape), axis, dtype)], // biome-ignore format: one thought
+  followsOperands: true,
+  lower: ({ inputs, dtype, attrs: { axis } }, target) => concatLowerings(inputs.map((x) => x.shape), axis, dtype, target), // biome-ignore format: one thought
 });
 
 /** The tensors along a new axis. */

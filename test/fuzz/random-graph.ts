@@ -65,7 +65,7 @@ class Machine {
   private state: number;
   derived = false;
 
-  constructor(private readonly recipe: Recipe) {
+  constructor(readonly recipe: Recipe) {
     this.state = recipe.seed | 1;
     this.leaf(this.shape(recipe.seed), 'float32', true);
     this.leaf(this.shape(recipe.seed >>> 7), 'float32', false);
@@ -499,6 +499,33 @@ const pool: Kind = (m, c) => {
   return c.pick([ops.maxPool, ops.maxPool, ops.sumPool, ops.maxPoolIndices])(x, options);
 };
 
+/** Channels cut where blocks begin, worked on, and put side by side or into a larger picture again: what may stay in blocks all the way. */
+const parts: Kind = (m, c) => {
+  const { block } = m.recipe;
+  const found = m.any(c.next(), (n) => n.shape.length >= 3 && n.shape.length <= 5 && n.shape[1] > block);
+  const channels = block * (1 + c.below(3)) + c.pick([0, 0, 3]);
+  const x =
+    found !== null && c.below(3) > 0
+      ? found
+      : m.leaf([1 + c.below(2), channels, 2 + c.below(2), 3], 'float32', c.below(2) === 0);
+  const kernelSize = x.shape.slice(2).map(() => 1);
+  const whole = c.below(2) === 0 ? x : ops.maxPool(m.finite(x, 60), { kernelSize });
+  const all = whole.shape[1];
+  const cut = block * c.below(Math.ceil(all / block) + 1);
+  const pieces = [ops.narrow(whole, 1, 0, Math.min(cut, all)), ops.narrow(whole, 1, Math.min(cut, all), all)];
+  const worked = pieces.map((p) => (c.below(2) === 0 ? p : ops.add(ops.relu(p), p)));
+  switch (c.below(4)) {
+    case 0:
+      return worked;
+    case 1:
+      return ops.pad(worked[1], x.shape.map((_, d) => (d === 1 ? [block * c.below(2), c.below(2) * block] : [0, c.below(2)])), 9); // biome-ignore format: one thought
+    case 2:
+      return ops.concat([...worked].reverse(), 1);
+    default:
+      return [ops.concat(worked, 1), ops.concat([whole, ops.neg(whole)], c.below(2))];
+  }
+};
+
 /** Gradients of a sum of earlier values by what they were computed from. */
 const derive: Kind = (m, c) => {
   const y = m.any(c.next(), (n) => isFloat(n) && n.inputs.length > 0 && numel(n.shape) > 0);
@@ -552,6 +579,8 @@ const moves: readonly Kind[] = [
   conv,
   conv,
   pool,
+  parts,
+  parts,
   derive,
   derive,
   noise,
