@@ -475,6 +475,22 @@ const registry: Record<string, () => [nn.Module, Tensor | Tensor[]]> = {
   Maxout: () => [new nn.Maxout(2), randn([2, 4, 3])],
   Mish: () => [new nn.Mish(), randn([2, 3])],
   MultiheadAttention: () => [new nn.MultiheadAttention(4, 2, { dropout: 0.2, batchFirst: true }), randn([2, 3, 4])],
+  Attention: () => [new nn.Attention(4, 2), randn([2, 3, 4])],
+  Conv2dSame: () => [new nn.Conv2dSame(2, 3, 3, { stride: 2 }), randn([1, 2, 5, 4])],
+  GlobalResponseNorm: () => [new nn.GlobalResponseNorm(3), randn([2, 3, 2, 2])],
+  GraphModule: () => [
+    new nn.GraphModule({
+      inputs: ['x'],
+      outputs: ['y'],
+      steps: [
+        { name: 'fc', inputs: ['x'], outputs: ['h'], run: new nn.Linear(3, 2) },
+        { name: 'relu', inputs: ['h'], outputs: ['y'], run: (h) => h!.tanh() },
+      ],
+    }),
+    randn([2, 3]),
+  ],
+  Mlp: () => [new nn.Mlp(3, { hiddenFeatures: 5 }), randn([2, 3])],
+  RelativePositionBias: () => [new nn.RelativePositionBias([2, 3], 2), []],
   PatchEmbed: () => [new nn.PatchEmbed({ patchSize: 2, inChannels: 3, embedDim: 4 }), randn([2, 3, 4, 6])],
   PReLU: () => [new nn.PReLU(3), randn([2, 3])],
   PixelShuffle: () => [new nn.PixelShuffle(2), randn([1, 4, 2, 2])],
@@ -517,7 +533,7 @@ const registry: Record<string, () => [nn.Module, Tensor | Tensor[]]> = {
 };
 
 /** Classes that are no layers: bases, bare containers, losses (which take a target). */
-const notLayers = /^(Module|ModuleList|ModuleDict|ParameterList|ConvNd|ConvTransposeNd|Summary|.*Loss)$/;
+const notLayers = /^(Module|ModuleList|ModuleDict|ParameterList|GraphScope|ConvNd|ConvTransposeNd|Summary|.*Loss)$/;
 
 describe('the contract of modules', () => {
   it('covers every layer that nn exports', () => {
