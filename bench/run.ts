@@ -65,7 +65,7 @@ const harness = await Harness.create({
 });
 if (values.zoo) {
   await harness.target.dispose();
-  process.exit(runZoo({ root: process.cwd(), device: harness.device, save: values.save, seconds: 3, chosen }));
+  process.exit(runZoo({ root: process.cwd(), device: harness.device, save: values.save, seconds: 1, chosen }));
 }
 const machine = describeMachine(harness.device);
 console.log(formatMachine(machine));
