@@ -104,7 +104,10 @@ function goldenModel(golden: Golden, device: (typeof devicesHere)[number], optio
     target = new CompiledTarget(await device.create({ threads: 2 }));
     setDevice(target);
   });
-  afterAll(() => target.dispose());
+  afterAll(() => {
+    target.dispose();
+    model = target = null as never; // the test runner keeps what these functions see until the file ends: gigabytes
+  });
 
   const { batch, classes } = golden;
   const facts = findModel(golden.model);
