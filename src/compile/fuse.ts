@@ -90,6 +90,7 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
     views.clear();
     moved(node);
   };
+  for (const result of results) if (result.op.facts.view !== undefined) copy(result);
   // Copies change what other views see, so all views are settled before anything is decided.
   for (let before = -1; before !== copied.size; ) {
     before = copied.size;
@@ -143,21 +144,23 @@ export function fuse(graph: StepGraph, target: TargetInfo): Fusion {
       copy(node);
     stored.add(source(node).base);
   };
-  for (const node of order) {
-    if (lowerings.has(node)) {
-      stored.add(node);
-      for (const input of node.inputs) demand(input, true);
-    } else if (isReduction(node)) {
-      stored.add(node);
-      if (isMoved(node.inputs[0])) demand(node.inputs[0], false);
-    } else if (isPointwise(node)) {
-      for (const input of node.inputs) if (isMoved(input)) demand(input, false);
+  // Each copy may turn a view that was whole into one that is not.
+  for (let before = -1; before !== copied.size; ) {
+    before = copied.size;
+    stored.clear();
+    for (const node of order) {
+      if (lowerings.has(node)) {
+        stored.add(node);
+        for (const input of node.inputs) demand(input, true);
+      } else if (isReduction(node)) {
+        stored.add(node);
+        if (isMoved(node.inputs[0])) demand(node.inputs[0], false);
+      } else if (isPointwise(node)) {
+        for (const input of node.inputs) if (isMoved(input)) demand(input, false);
+      }
     }
   }
-  for (const result of results) {
-    if (result.op.facts.view !== undefined) copy(result);
-    stored.add(result);
-  }
+  for (const result of results) stored.add(result);
   for (const node of copied) {
     stored.add(node);
     stored.add(source(node.inputs[0]).base);
