@@ -9,7 +9,7 @@ import type { Float, Int } from '../ir/index.js';
 import * as math from '../kernels/math.js';
 import { type DType, promote } from '../util/dtype.js';
 import { sameShape } from '../util/shape.js';
-import { expand } from './movement.js';
+import { expand, sideBySide } from './movement.js';
 import { binary, binaryOp, type None, none, type Operand, operands, unary, unaryOp } from './pointwise.js';
 import { broadcast, shapeError } from './shape-error.js';
 import { constant, uniformValue } from './source.js';
@@ -183,6 +183,7 @@ export const addOp = binaryOp('add', {
   emit: (_, a, b) => a.add(b),
   vjp: (dy) => [dy, dy],
   neutral: { left: 0, right: 0 },
+  simplify: sideBySide,
 });
 export const add = binary(addOp, 'number');
 

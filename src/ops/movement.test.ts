@@ -6,7 +6,7 @@ import { floats, gradcheck, gradientsOf, leaf, randomNumbers, valuesOf } from '.
 import type { Node } from '../graph/node.js';
 import { type View, viewOf } from '../graph/view.js';
 import { numel, type Shape } from '../util/shape.js';
-import { mul } from './elementwise.js';
+import { add, mul } from './elementwise.js';
 import * as m from './movement.js';
 import { padCircular, padReflect, padReplicate } from './padding.js';
 import { readStrided } from './reference/arrays.js';
@@ -184,6 +184,33 @@ describe('values', () => {
     const once = turned.op.facts.simplify!(turned)!;
     expect(once.inputs[0].op.name).toBe('buffer');
     expect(valuesOf(once)).toEqual(valuesOf(turned));
+  });
+});
+
+describe('sums of what zeros surround', () => {
+  const simpler = (node: Node) => node.op.facts.simplify?.(node) ?? null;
+  const [a, b] = [counting([2, 3, 2]), counting([2, 4, 2])];
+  const around = (x: Node, lo: number, hi: number) => m.pad(x, [[0, 1], [lo, hi], [2, 0]]); // biome-ignore format: one thought
+
+  test('are put side by side where they meet, as the gradients of the parts of a tensor do', () => {
+    for (const sum of [add(around(a, 1, 6), around(b, 4, 2)), add(around(b, 1, 5), around(a, 5, 2))]) {
+      const joined = simpler(sum)!;
+      expect([joined.op.name, joined.inputs[0].op.name]).toEqual(['pad', 'concat']);
+      expect(valuesOf(joined)).toEqual(valuesOf(sum));
+    }
+    const whole = simpler(add(m.pad(a, [[0, 0], [0, 4], [0, 0]]), m.pad(b, [[0, 0], [3, 0], [0, 0]])))!; // biome-ignore format: one thought
+    expect(whole.op.name).toBe('concat');
+    const three = add(m.pad(whole, [[0, 0], [0, 3], [0, 0]]), m.pad(a, [[0, 0], [7, 0], [0, 0]])); // biome-ignore format: one thought
+    expect(simpler(three)!.inputs).toEqual([a, b, a]);
+    expect(valuesOf(simpler(three)!)).toEqual(valuesOf(three));
+  });
+
+  test('stay sums where they overlap, leave a gap, differ along two axes or are not zeros', () => {
+    expect(simpler(add(around(a, 1, 6), around(b, 3, 3)))).toBeNull();
+    expect(simpler(add(around(a, 0, 7), around(b, 4, 2)))).toBeNull();
+    expect(simpler(add(around(a, 1, 6), m.pad(b, [[1, 0], [4, 2], [2, 0]])))).toBeNull(); // biome-ignore format: one thought
+    expect(simpler(add(m.pad(a, [[0, 0], [0, 4], [0, 0]], 1), m.pad(b, [[0, 0], [3, 0], [0, 0]])))).toBeNull(); // biome-ignore format: one thought
+    expect(simpler(add(a, a))).toBeNull();
   });
 });
 

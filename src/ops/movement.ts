@@ -194,6 +194,29 @@ export const padOp = defineOp<PadAttrs>('pad', {
   lower: ({ inputs: [x], attrs: { padding, value } }, target) => padLowerings(x.shape, padding, value, x.dtype, target),
 });
 
+/**
+ * The sum of two tensors that are padded with zeros until they lie side by side, as the gradients of the parts of a tensor do: they are put side
+ * by side, and padded by what is left. null where it is something else.
+ */
+export function sideBySide(a: Node, b: Node): Node | null {
+  if (a.op !== padOp || b.op !== padOp) return null;
+  const [p, q] = [a.attrs as PadAttrs, b.attrs as PadAttrs];
+  if (p.value !== 0 || q.value !== 0) return null;
+  const differ = a.shape.flatMap((_, i) => (p.padding[i].every((n, side) => n === q.padding[i][side]) ? [] : [i]));
+  if (differ.length !== 1) return null;
+  const [axis] = differ;
+  const [[aLo, aHi], [bLo, bHi]] = [p.padding[axis], q.padding[axis]];
+  const [x, y] = [a.inputs[0], b.inputs[0]];
+  const joined = (...xs: Node[]) => concat(xs.flatMap((n) => partsOf(n, axis)), axis); // biome-ignore format: one thought
+  if (aLo + x.shape[axis] === bLo) return pad(joined(x, y), p.padding.with(axis, [aLo, bHi]));
+  if (bLo + y.shape[axis] === aLo) return pad(joined(y, x), p.padding.with(axis, [bLo, aHi]));
+  return null;
+}
+
+function partsOf(n: Node, axis: number): readonly Node[] {
+  return n.op === concatOp && (n.attrs as { readonly axis: number }).axis === axis ? n.inputs : [n];
+}
+
 /** The tensors one after another along `axis`; the other sizes must agree. */
 export function concat(xs: readonly Node[], axis: number): Node {
   if (xs.length === 0) throw shapeError('concat', 'there is nothing to join', [], 'Pass at least one tensor.');

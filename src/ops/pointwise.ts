@@ -69,6 +69,8 @@ export interface BinaryRow {
   vjp?(dy: Node, a: Node, b: Node, y: Node): readonly [Node | null, Node | null];
   /** The operand that does nothing: x + 0, x · 1. */
   neutral?: { left?: number; right?: number };
+  /** Another way to an equal result that costs less. */
+  simplify?(a: Node, b: Node): Node | null;
 }
 
 export function binaryOp(name: string, row: BinaryRow): Op<None> {
@@ -80,11 +82,11 @@ export function binaryOp(name: string, row: BinaryRow): Op<None> {
     element: (_, dtype) => (dtype !== 'float32' && row.int) || row.f,
     vjp: (dy, node) => (row.vjp ? row.vjp(dy, node.inputs[0], node.inputs[1], node) : [null, null]),
     pointwise: (k, [a, b]) => row.emit(k, a, b),
-    ...(row.neutral && { simplify: ({ inputs: [a, b] }) => withoutNeutral(row.neutral!, a, b) }),
+    simplify: ({ inputs: [a, b] }) => withoutNeutral(row.neutral, a, b) ?? row.simplify?.(a, b) ?? null,
   });
 }
 
-function withoutNeutral({ left, right }: { left?: number; right?: number }, a: Node, b: Node): Node | null {
+function withoutNeutral({ left, right }: NonNullable<BinaryRow['neutral']> = {}, a: Node, b: Node): Node | null {
   if (right !== undefined && uniformValue(b) === right) return a;
   return left !== undefined && uniformValue(a) === left ? b : null;
 }
