@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models.resnet import Bottleneck, ResNet
-from zoo import tm, tv
+from zoo import timm, tm, tv
 
 
 class CifarBlock(nn.Module):
@@ -59,16 +59,21 @@ ROWS |= {name: {"model": tv(name), "also": tm(name), "kinks": True} for name in 
 ROWS |= {name: {"model": tm(name), "kinks": True, "everywhere": name == "seresnet18"} for name in SQUEEZED}
 ROWS |= {name: {"model": tm(name), "kinks": True, "below": r"(bn1|conv1\.[14])\.bias$", "everywhere": name == "resnet18d"} for name in DEEP_STEM}
 ROWS |= {f"resnet{6 * n + 2}": cifar(n) for n in (3, 5, 9)}
+
+
+def shallow(name, network, block, **design):
+    """Of those that take long the results are a shallow one's, of the same design."""
+    layers = [1, 2, 3, 1] if "152" in name else [1, 1, 2, 1]
+    ROWS[name]["small"] = {"model": lambda: network(block, layers, **design), "options": {"layers": layers}}
+
+
+shallow("wide_resnet101_2", ResNet, Bottleneck, width_per_group=128)
+shallow("resnext101_32x8d", ResNet, Bottleneck, groups=32, width_per_group=8)
+shallow("resnext101_64x4d", ResNet, Bottleneck, groups=64, width_per_group=4)
 for name in ("seresnet101", "seresnet152"):
-    ROWS[name]["steady"] = True
-# Of those with over 80 million parameters, the results are a shallow one's.
-for name, design in {
-    "wide_resnet101_2": {"width_per_group": 128},
-    "resnext101_32x8d": {"groups": 32, "width_per_group": 8},
-    "resnext101_64x4d": {"groups": 64, "width_per_group": 4},
-}.items():
-    layers = [1, 1, 2, 1]
-    ROWS[name]["small"] = {"model": lambda design=design: ResNet(Bottleneck, layers, **design), "options": {"layers": layers}}
+    shallow(name, timm.models.resnet.ResNet, timm.models.resnet.Bottleneck, block_args={"attn_layer": "se"})
+for name in ("resnet101d", "resnet152d"):
+    shallow(name, timm.models.resnet.ResNet, timm.models.resnet.Bottleneck, stem_width=32, stem_type="deep", avg_down=True)
 for name in ROWS:
     if "101" in name or "152" in name:
-        ROWS[name]["input"] = 33  # deep enough to be slow, and of the same parts as the others; 17, 9, 5, 3 and 2 pixels wide
+        ROWS[name]["input"] = 33  # 17, 9, 5, 3 and 2 pixels wide
