@@ -28,8 +28,9 @@ const inputs = (count) => {
     { shape },
   );
 };
+/** The tensors among outputs: one, or records of them. */
 const outputsOf = (y) =>
-  y instanceof Tensor ? [y] : Object.values(y).flatMap((value) => (value instanceof Tensor ? [value] : []));
+  y instanceof Tensor ? [y] : y !== null && typeof y === 'object' ? Object.values(y).flatMap(outputsOf) : [];
 
 /** Milliseconds of each run, for as long as there is time, at least three times. */
 async function times(run) {
