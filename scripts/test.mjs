@@ -1,7 +1,8 @@
 /**
  * `npm test`: set up, lint, type-check, run every test, then one closing line `N passed, M failed[, K skipped]`.
  * The counts are vitest's own, read from its JSON report; a failed build, lint or type-check adds one failure each, and so does
- * a test file that could not be loaded or an error outside any test. Arguments after `--` go to vitest: `npm test -- src/io`.
+ * a test file that could not be loaded or an error outside any test. Arguments after `--` go to vitest: `npm test -- src/io`. `npm test -- --all`
+ * also computes with the largest networks of the zoo, whose names and sizes alone are compared otherwise.
  */
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -9,7 +10,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runTool, SetupError, script, setup } from './setup.mjs';
 
-await script(import.meta.url, (args) => {
+await script(import.meta.url, (given) => {
+  const args = given.filter((arg) => arg !== '--all');
+  if (args.length < given.length) process.env.FOVEA_TESTS = 'all';
   const failedChecks = [
     ['build', buildOrExplain],
     ['lint', () => runTool('@biomejs/biome', 'biome', ['check']) === 0],

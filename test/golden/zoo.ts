@@ -89,6 +89,11 @@ export function goldenRemaps(...names: readonly string[]): void {
   });
 }
 
+/** The largest networks, tens of seconds each, are computed with on request: `npm test -- --all`. Others of their code are, always. */
+function isComputed({ parameters, small, everywhere }: Golden): boolean {
+  return process.env.FOVEA_TESTS === 'all' || parameters <= 12e6 || small !== undefined || everywhere;
+}
+
 export function readGolden(name: string): Golden {
   return JSON.parse(readFileSync(new URL(`./data/zoo/${name}.json`, import.meta.url), 'utf8'));
 }
@@ -146,6 +151,8 @@ function goldenModel(golden: Golden, device: (typeof devicesHere)[number], optio
     for (const head of facts.heads) expect(published.get(head).parameters().length, head).toBeGreaterThan(0);
     model = fresh();
   });
+
+  if (!isComputed(golden)) return;
 
   it('gives the same class scores to 1e-4', async () => {
     load(golden.steady ? initialForTraining : initial);
