@@ -51,7 +51,7 @@ ROWS = {
     **scaled(2, 288),
     **scaled(3, 300),
     **scaled(4, 380),
-    **scaled(5, 456),
+    **scaled(5, 456, smaller=(0.8, 1.1)),
     **scaled(6, 528, smaller=(0.9, 1.3)),
     **scaled(7, 600, smaller=(1.0, 1.55)),
     # Odd and even maps, which 'same' pads on both sides and on one.
