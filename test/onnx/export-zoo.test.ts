@@ -76,7 +76,8 @@ describe('ONNX Runtime and an import compute the same', () => {
           const y = await wanted[i].data();
           expect(three[output].shape).toEqual(wanted[i].shape);
           expect(relativeError(three[output].data, y)).toBeLessThan(1e-4);
-          expect(relativeError(one[output].data, y.slice(0, y.length / 3))).toBeLessThan(1e-4);
+          const ofFirst = wanted[i].shape[0] === 3 ? y.slice(0, y.length / 3) : y; // anchors are the same for any batch
+          expect(relativeError(one[output].data, ofFirst)).toBeLessThan(1e-4);
           expect(relativeError(await again[i].data(), y)).toBeLessThan(1e-4);
         }
       }
@@ -97,8 +98,11 @@ describe('models too large to compute here hold their weights, and come back wit
       const { shape, dtype } = inputOf(build);
       const proto = await onnxModel(model, { input: shape, dtype });
       const sizes = new Map(proto.graph!.initializer.map((tensor) => [tensor.name, tensorShape(tensor)]));
-      for (const [path, parameter] of model.namedParameters())
+      for (const [path, parameter] of model.namedParameters()) {
+        // Heads that only training uses are not in an export, and positions stand resampled for pictures of another size.
+        if (build.trainingOnly?.test(path) || path === 'pos_embed') continue;
         expect([path, sizes.get(path)]).toEqual([path, parameter.shape]);
+      }
       const x = zeros([5, ...shape], { dtype });
       const imported = importModel(proto);
       const shapes = (output: unknown) => tensorsIn(output).map((tensor) => tensor.shape);
