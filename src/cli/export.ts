@@ -1,6 +1,5 @@
 /** `fovea export RUN --onnx FILE`: a trained model for other runtimes. */
 
-import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { loadModel, loadWeights } from '../io/all.node.js';
@@ -9,6 +8,7 @@ import { type SavedOnnx, saveOnnx } from '../io/onnx/save.node.js';
 import { builderOf, findModel, type Preprocessing } from '../models/index.js';
 import type { Module } from '../nn/index.js';
 import { loadRun, type RunWeights } from '../train/all.node.js';
+import { exists, isFolder } from './files.js';
 import { newCommand, onDevice, withJson } from './options.js';
 import { bytes, grouped, print, printJson, shape } from './output.js';
 import { modelNamed } from './summary.js';
@@ -148,18 +148,4 @@ type ValueTypeProto = NonNullable<SavedOnnx['model']['graph']>['input'][number][
 function shapeText(type: ValueTypeProto): string {
   const dims = type?.value.case === 'tensorType' ? (type.value.value.shape?.dim ?? []) : [];
   return `[${dims.map((dim) => String(dim.value.value)).join(', ')}]`;
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,6 +1,5 @@
 /** `fovea predict RUN PICTURE…`: what a trained model, or one with published weights, sees in pictures. */
 
-import { stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { preprocess } from '../data/index.js';
@@ -12,6 +11,7 @@ import { inEvalMode, type Module } from '../nn/index.js';
 import { type Tensor, zeros } from '../tensor/index.js';
 import { loadRun, type Normalization, type Prediction, predict, type RunWeights } from '../train/all.node.js';
 import { ConfigError } from '../util/errors.js';
+import { exists, isFolder } from './files.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
 import { percent, print, printJson } from './output.js';
 import { modelNamed } from './summary.js';
@@ -40,7 +40,9 @@ export function command(): Command {
     .option('--weights <which>', 'of a run: model (the finished ones), last, best', oneOf(['model', 'last', 'best']))
     .option('--model <name>', 'of a file of weights: which model it is for, where that cannot be told');
   return withJson(withDevice(made)).action(async (path: string, files: string[], flags: Flags) => {
-    const seer = (await isFolder(path)) ? await seerOfRun(path, flags) : await seerOfFile(path, flags);
+    // What is not there is refused as a run.
+    const isRun = (await isFolder(path)) || !(await exists(path));
+    const seer = isRun ? await seerOfRun(path, flags) : await seerOfFile(path, flags);
     const pictures: Picture[] = [];
     for (const file of files) pictures.push(await open(file, seer, flags.invert === true));
     await onDevice(flags, async () => {
@@ -127,13 +129,6 @@ function summaryOutputs(
   const channels = builderOf(model)?.options.inChannels ?? input[0];
   const output = inEvalMode(model, () => model.forward(zeros([1, channels, ...input.slice(1)]))) as Tensor;
   return output.shape[1];
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => true,
-  ); // what is not there is refused as a run
 }
 
 async function open(file: string, { channels, prepare }: Seer, invert: boolean): Promise<Picture> {

@@ -21,6 +21,7 @@ import { manualSeed, type OpenedDevice, type Parameter } from '../tensor/index.j
 import { EarlyStopping, type Evaluation, type FitResult, RunRecorder, Trainer } from '../train/all.node.js';
 import { ConfigError, ShapeError } from '../util/errors.js';
 import { chooseData, type DataChoice, fromJson, type OpenedData, openData, toJson } from './dataset.js';
+import { exists } from './files.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
 import { bytes, duration, grouped, print, printJson } from './output.js';
 import { Progress } from './progress.js';
@@ -466,13 +467,6 @@ async function freeFolder(name: string): Promise<string> {
     const path = n === 1 ? name : `${name}-${n}`;
     if (!(await exists(path))) return relative('.', path);
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {

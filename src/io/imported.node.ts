@@ -14,7 +14,7 @@ import { checkSibling } from './byte-source.js';
 import { fileError } from './file-error.node.js';
 import { isH5 } from './keras/h5.js';
 import { importKeras, type KerasModule } from './keras/import.js';
-import { importTensorflowjs, isTensorflowjs } from './keras/tfjs.js';
+import { importTensorflowjs, tensorflowjsModel } from './keras/tfjs.js';
 import type { OnnxModel } from './onnx/import.js';
 import { copyOnnx, loadOnnx } from './onnx/import.node.js';
 import { array, type JsonObject, string } from './schema.js';
@@ -48,7 +48,7 @@ export interface OpenNetworkOptions {
 export async function openNetwork(file: string, options: OpenNetworkOptions = {}): Promise<ImportedNetwork> {
   const bytes = await readBytes(file);
   if (isH5(bytes) || isZip(bytes)) return fromKeras(await importKeras(bytes, options));
-  if (tensorflowjs(bytes) !== null) {
+  if (tensorflowjsModel(bytes) !== null) {
     const shard = (name: string) => readBytes(join(dirname(file), name)); // its name was checked
     return fromKeras(await importTensorflowjs(bytes, shard, options));
   }
@@ -73,7 +73,7 @@ export async function nameInRun(file: string): Promise<string> {
   const bytes = await readBytes(file);
   if (isH5(bytes)) return 'model.h5';
   if (isZip(bytes)) return 'model.keras';
-  return tensorflowjs(bytes) === null ? 'model.onnx' : 'model.json';
+  return tensorflowjsModel(bytes) === null ? 'model.onnx' : 'model.json';
 }
 
 /** Copies a network's file, and those beside it that belong to it, into a run's folder. */
@@ -82,7 +82,7 @@ export async function keepNetwork(file: string, folder: string): Promise<void> {
   const to = join(folder, name);
   if (name === 'model.onnx') return copyOnnx(file, to);
   const bytes = await readBytes(file);
-  const model = tensorflowjs(bytes);
+  const model = tensorflowjsModel(bytes);
   for (const shard of model === null ? [] : shardsOf(model)) {
     await writeFileAtomic(join(folder, shard), await readBytes(join(dirname(file), shard)));
   }
@@ -126,17 +126,6 @@ function fromKeras(model: KerasModule): ImportedNetwork {
     preprocessing: null,
     classes: null,
   };
-}
-
-/** The content of TensorFlow.js's model.json; null for any other file. */
-function tensorflowjs(bytes: Uint8Array): JsonObject | null {
-  if (bytes[0] !== 0x7b) return null;
-  try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-    return isTensorflowjs(value) ? (value as JsonObject) : null;
-  } catch {
-    return null;
-  }
 }
 
 function shardsOf({ weightsManifest }: JsonObject): string[] {

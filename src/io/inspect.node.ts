@@ -9,7 +9,8 @@ import { numel, type Shape } from '../util/shape.js';
 import { FileSource } from './byte-source.node.js';
 import { type KerasGraph, readKerasConfig } from './keras/config.js';
 import { isH5, readH5 } from './keras/h5.js';
-import { isTensorflowjs } from './keras/tfjs.js';
+import { json } from './keras/import.js';
+import { tensorflowjsModel } from './keras/tfjs.js';
 import { parseOnnx } from './onnx/model-file.js';
 import { DataType, type GraphProto, type ModelProto, type ValueInfoProto } from './onnx/schema.js';
 import { anyObject, array, type JsonObject } from './schema.js';
@@ -64,17 +65,14 @@ async function inspect(source: FileSource, path: string): Promise<Content> {
   const first = source.read(0, Math.min(64, source.sizeBytes));
   if (isH5(first)) return inspectH5(whole());
   if (isZip(first) && openZip(source).has('config.json')) return inspectKeras(source);
-  if (first[0] === 0x7b && source.sizeBytes < largestJson) {
-    const value = jsonOf(whole());
-    if (isTensorflowjs(value)) return inspectTensorflowjs(value as JsonObject);
-  }
+  // A brace opens JSON, unless it is the length of a safetensors header, whose upper bytes are zeros.
+  const layers = first[0] === 0x7b && first[7] !== 0 ? tensorflowjsModel(whole()) : null;
+  if (layers !== null) return inspectTensorflowjs(layers);
   // ONNX has no signature: a file is one if it is one from end to end.
   const mayBeOnnx = path.toLowerCase().endsWith('.onnx') || first[0] === 0x08;
   if (mayBeOnnx) return inspectOnnx(parseOnnx(whole()), dirname(path));
   return inspectWeights(openWeights(source));
 }
-
-const largestJson = 100e6;
 
 function inspectWeights({ format, entries, metadata, path, prefix, other }: WeightsFile): Content {
   const tensors = Array.from(entries, ([name, { type, shape }]) => ({ name, type, shape }));
@@ -156,12 +154,12 @@ function typeName(type: number): string {
 async function inspectKeras(source: FileSource): Promise<Content> {
   const entries = openZip(source);
   const read = (name: string) => readZipEntry(source, entries.get(name)!);
-  const metadata = entries.has('metadata.json') ? jsonOf(read('metadata.json')) : {};
+  const metadata = entries.has('metadata.json') ? json(read('metadata.json'), 'metadata.json') : {};
   const stored = entries.has('model.weights.h5') ? (await readH5(read('model.weights.h5'))).tensors : new Map();
   return {
     format: 'Keras',
     tensors: Array.from(stored, ([name, { shape }]) => ({ name, type: 'float32', shape })),
-    ...kerasGraph(readKerasConfig(jsonOf(read('config.json')))),
+    ...kerasGraph(readKerasConfig(json(read('config.json'), 'config.json'))),
     metadata: textsOf(anyObject(metadata, 'metadata.json:')),
   };
 }
@@ -169,7 +167,8 @@ async function inspectKeras(source: FileSource): Promise<Content> {
 async function inspectH5(bytes: Uint8Array): Promise<Content> {
   const { tensors, attributes } = await readH5(bytes);
   const config = attributes.get('model_config');
-  const graph = config === undefined ? { facts: {}, steps: [] } : kerasGraph(readKerasConfig(jsonOf(config)));
+  const graph =
+    config === undefined ? { facts: {}, steps: [] } : kerasGraph(readKerasConfig(json(config, 'model_config')));
   attributes.delete('model_config');
   return {
     format: config === undefined ? 'HDF5' : 'Keras (HDF5)',
@@ -230,12 +229,4 @@ function textsOf(object: JsonObject): Record<string, string> {
   return Object.fromEntries(
     Object.entries(object).map(([key, value]) => [key, typeof value === 'string' ? value : JSON.stringify(value)]),
   );
-}
-
-function jsonOf(text: Uint8Array | string): unknown {
-  try {
-    return JSON.parse(typeof text === 'string' ? text : new TextDecoder('utf-8', { fatal: true }).decode(text));
-  } catch (error) {
-    throw new FormatError(`not valid JSON: ${(error as Error).message}`);
-  }
 }

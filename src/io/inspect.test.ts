@@ -35,6 +35,17 @@ describe('inspectFile', () => {
     expect((await inspectFile(file)).facts['looks like']).toMatch(/^resnet18: /);
   });
 
+  it('takes a header whose length begins like JSON for what it is', async () => {
+    const header = '{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'.padEnd(0x7b);
+    const file = join(folder, 'brace.safetensors');
+    await writeFile(
+      file,
+      Buffer.concat([Buffer.from([0x7b, 0, 0, 0, 0, 0, 0, 0]), Buffer.from(header), Buffer.alloc(4)]),
+    );
+    const { format, tensors } = await inspectFile(file);
+    expect([format, tensors]).toEqual(['safetensors', [{ name: 'w', type: 'F32', shape: [1] }]]);
+  });
+
   it('lists an ONNX graph: what goes in and out, its operations, its weights', async () => {
     const file = join(folder, 'lenet.onnx');
     await writeFile(file, await exportOnnx(lenet5(), { input: [1, 28, 28] }));

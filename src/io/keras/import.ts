@@ -109,7 +109,7 @@ function importH5({ tensors, attributes }: H5Content, options: KerasOptions): Ke
       "keras: the file holds weights without a model (no attribute 'model_config'): save the whole model with model.save(…)",
     );
   }
-  const graph = readKerasConfig(json(new TextEncoder().encode(config), 'model_config'));
+  const graph = readKerasConfig(json(config, 'model_config'));
   return KerasModule.from(graph, byName(tensors), attributes.get('keras_version') ?? null, options);
 }
 
@@ -216,9 +216,10 @@ function pathHere(path: string): string {
     .join('.');
 }
 
-export function json(bytes: Uint8Array, where: string): unknown {
+/** JSON of a file's part called `where`. @throws {FormatError} */
+export function json(text: Uint8Array | string, where: string): unknown {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return JSON.parse(typeof text === 'string' ? text : new TextDecoder('utf-8', { fatal: true }).decode(text));
   } catch (error) {
     throw new FormatError(`${where}: not valid JSON: ${(error as Error).message}`);
   }

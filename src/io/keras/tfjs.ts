@@ -16,10 +16,20 @@ import { byName, json, KerasModule, type KerasOptions } from './import.js';
 /** Gives the bytes of the shard that `model.json` calls `name`, which is checked to be a plain name in the same folder. */
 export type ShardReader = (name: string) => BytesLike | Promise<BytesLike>;
 
-/** Whether JSON text is a model of TensorFlow.js, by its fields. */
-export function isTensorflowjs(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'weightsManifest' in value && 'modelTopology' in value;
+/** The content of a model.json, by its fields; null for any other bytes. */
+export function tensorflowjsModel(bytes: Uint8Array): JsonObject | null {
+  if (bytes[0] !== 0x7b || bytes.length > largestJson) return null;
+  try {
+    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    const isModel =
+      typeof value === 'object' && value !== null && 'weightsManifest' in value && 'modelTopology' in value;
+    return isModel ? (value as JsonObject) : null;
+  } catch {
+    return null; // not JSON: a safetensors file may begin with the same byte
+  }
 }
+
+const largestJson = 100e6;
 
 /** @throws {FormatError} for what is not a layers model, and shards that are not there, too short or too long */
 export async function importTensorflowjs(
