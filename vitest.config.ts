@@ -17,7 +17,7 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     setupFiles: [source('./test/setup.ts')],
     environment: 'node',
-    env: { FOVEA_VERIFY: '1' },
+    env: { FOVEA_VERIFY: '1', NO_COLOR: '1' }, // what the commands print is compared as plain text; a CI's own CI=1 would colour it
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },
