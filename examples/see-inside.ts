@@ -13,15 +13,15 @@ const model = models.lenet5();
 const optimizer = new optim.Adam(model.parameters(), { lr: 2e-3 });
 const { train, test } = await data.mnist();
 for await (const batch of new data.DataLoader(data.take(train, 64 * steps))) {
-  const { images, labels } = data.batchTensors(batch);
+  const { inputs, labels } = data.batchTensors(batch);
   optimizer.zeroGrad();
-  loss.crossEntropy(model.forward(prepare(images)), labels).backward();
+  loss.crossEntropy(model.forward(prepare(inputs)), labels).backward();
   await optimizer.step();
 }
 
 model.eval().requiresGrad(false); // gradients at a layer do not need any of the weights
-const { images } = data.batchTensors(test.batch([0]));
-const { conv1, conv2, '': scores } = model.activations(prepare(images), ['conv1', 'conv2', '']);
+const { inputs } = data.batchTensors(test.batch([0]));
+const { conv1, conv2, '': scores } = model.activations(prepare(inputs), ['conv1', 'conv2', '']);
 const best = await scores.argmax(1).item();
 const weights = grad(scores.at(0, best), conv2).mean([2, 3], { keepDims: true });
 const cam = conv2
@@ -30,7 +30,7 @@ const cam = conv2
   .relu()
   .interpolate({ size: [28, 28], mode: 'bilinear' });
 
-await show('the picture', images.float().at(0, 0));
+await show('the picture', inputs.float().at(0, 0));
 await show('what filter 0 of conv1 answers', conv1.relu().at(0, 0));
 await show(`where the score of class ${best} comes from`, cam.at(0, 0));
 

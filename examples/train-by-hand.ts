@@ -30,8 +30,8 @@ const schedule = new optim.CosineAnnealingLR(optimizer, epochs * loader.length);
 model.train();
 for (let epoch = 0; epoch < epochs; epoch++) {
   for await (const batch of loader) {
-    const { images, labels } = data.batchTensors(batch);
-    const cost = loss.crossEntropy(model.forward(data.normalizeTensor(images, mean, std)), labels);
+    const { inputs, labels } = data.batchTensors(batch);
+    const cost = loss.crossEntropy(model.forward(data.normalizeTensor(inputs, mean, std)), labels);
     optimizer.zeroGrad();
     cost.backward();
     await optimizer.step();
@@ -45,8 +45,8 @@ model.eval();
 let right = 0;
 const unseen = data.take(test, Math.min(pictures, test.length));
 for await (const batch of new data.DataLoader(unseen, { batchSize: 500 })) {
-  const { images, labels } = data.batchTensors(batch);
-  const guess = model.forward(data.normalizeTensor(images, mean, std)).argmax(1);
+  const { inputs, labels } = data.batchTensors(batch);
+  const guess = model.forward(data.normalizeTensor(inputs, mean, std)).argmax(1);
   right += await guess.eq(labels).sum().item();
 }
 console.log(`${right} of ${unseen.length} unseen digits right`);

@@ -18,10 +18,10 @@ class Net extends nn.Module {
 describe('fovea', () => {
   it('trains a model written as in the design, on the default device', async () => {
     const labels = Uint8Array.from({ length: 32 }, (_, i) => i % 2);
-    const images = Uint8Array.from({ length: 32 * 64 }, (_, i) =>
+    const inputs = Uint8Array.from({ length: 32 * 64 }, (_, i) =>
       labels[i >> 6] === (i >> 2) % 2 ? 220 : (i * 37) % 60,
     );
-    const stripes = new data.ArrayDataset({ images, labels, shape: [1, 8, 8], classes: ['even', 'odd'] });
+    const stripes = new data.ArrayDataset({ inputs, labels, shape: [1, 8, 8], classes: ['even', 'odd'] });
     const model = new Net();
     const optimizer = new optim.Adam(model.parameters(), { lr: 1e-2 });
     const trainer = new Trainer({

@@ -147,8 +147,8 @@ beforeAll(async () => {
   results = JSON.parse(ran.stdout) as Record<string, Result>;
 
   const { test } = await data.mnist();
-  const { images } = test.batch([0]);
-  const picture = { data: images as Uint8Array, shape: [1, 28, 28] as const };
+  const { inputs } = test.batch([0]);
+  const picture = { data: inputs as Uint8Array, shape: [1, 28, 28] as const };
   await writeFile(join(playground, 'digit.png'), await io.encodePng(picture));
 }, 120_000);
 

@@ -375,9 +375,9 @@ describe('fovea train', () => {
     expect((await fovea('eval', 'runs/a')).out).toContain(`test accuracy  ${said} %`);
 
     const { test } = await mnist();
-    const { images } = test.batch([0]);
-    await writeFile(join(folder, 'digit.png'), await encodePng({ data: images as Uint8Array, shape: [1, 28, 28] }));
-    const ink = Uint8Array.from(images, (x) => 255 - x);
+    const { inputs } = test.batch([0]);
+    await writeFile(join(folder, 'digit.png'), await encodePng({ data: inputs as Uint8Array, shape: [1, 28, 28] }));
+    const ink = Uint8Array.from(inputs, (x) => 255 - x);
     await writeFile(join(folder, 'ink.png'), await encodePng({ data: ink, shape: [1, 28, 28] }));
     const both = records((await fovea('predict', 'runs/a', 'digit.png', '--top', '10', '--json')).out);
     const inverted = records((await fovea('predict', 'runs/a', 'ink.png', '--top', '10', '--invert', '--json')).out);

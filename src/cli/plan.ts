@@ -48,8 +48,8 @@ export function command(): Command {
     setDevice(planner);
     try {
       const classes = Array.from({ length: build.numClasses }, (_, i) => String(i));
-      const images = new Uint8Array(flags.batch * numel(shape));
-      const pictures = new ArrayDataset({ images, labels: new Uint8Array(flags.batch), shape, classes });
+      const inputs = new Uint8Array(flags.batch * numel(shape));
+      const pictures = new ArrayDataset({ inputs, labels: new Uint8Array(flags.batch), shape, classes });
       const loss = build.output === 'logits' ? crossEntropy : nll;
       const normalize = {
         mean: new Array(shape[0]).fill(0.1307),

@@ -66,7 +66,7 @@ async function read(
     contents.push(bytes);
   }
   const count = contents.reduce((sum, bytes) => sum + bytes.length / record, 0);
-  const images = new Uint8Array(count * picture);
+  const inputs = new Uint8Array(count * picture);
   const labels = new Uint8Array(count);
   let i = 0;
   for (const [f, bytes] of contents.entries()) {
@@ -79,10 +79,10 @@ async function read(
           at + labelBytes - 1,
         );
       }
-      images.set(bytes.subarray(at + labelBytes, at + record), i * picture);
+      inputs.set(bytes.subarray(at + labelBytes, at + record), i * picture);
     }
   }
-  return new ArrayDataset({ images, labels, shape: [3, 32, 32], classes });
+  return new ArrayDataset({ inputs, labels, shape: [3, 32, 32], classes });
 }
 
 async function classNames(

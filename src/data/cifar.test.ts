@@ -41,8 +41,8 @@ describe('cifar', () => {
     expect([train.length, test.length, train.shape]).toEqual([3, 1, [3, 32, 32]]);
     expect([...train.labels]).toEqual([9, 0, 7]);
     expect(train.classes[train.labels[0]]).toBe('truck');
-    const { images } = train.batch([1]);
-    expect([images[0], images[1024], images[2048], images[3071]]).toEqual([10, 11, 12, 12]);
+    const { inputs } = train.batch([1]);
+    expect([inputs[0], inputs[1024], inputs[2048], inputs[3071]]).toEqual([10, 11, 12, 12]);
   });
 
   it('reads CIFAR-100 by its fine labels, numbered where names are missing', async () => {

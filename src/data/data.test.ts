@@ -10,10 +10,10 @@ import { compose, computeMeanStd, normalize, oneHot, toTensor } from './transfor
 
 /** Picture i holds i in its first byte and 255 − c in channel c's last one. */
 function numbered(count: number, classes = 3): ArrayDataset {
-  const images = new Uint8Array(count * 2 * 3);
-  for (let i = 0; i < count; i++) images.set([i, 0, 255, i, 0, 254], i * 6);
+  const inputs = new Uint8Array(count * 2 * 3);
+  for (let i = 0; i < count; i++) inputs.set([i, 0, 255, i, 0, 254], i * 6);
   return new ArrayDataset({
-    images,
+    inputs,
     labels: Array.from({ length: count }, (_, i) => (i * i) % classes),
     shape: [2, 1, 3],
     classes: Array.from({ length: classes }, (_, c) => `class ${c}`),
@@ -21,26 +21,47 @@ function numbered(count: number, classes = 3): ArrayDataset {
 }
 
 describe('ArrayDataset', () => {
+  it('holds samples of any rank and type: tokens stay whole numbers', () => {
+    const texts = new ArrayDataset({
+      inputs: Int32Array.of(7, 70_000, 9, 1),
+      labels: [0, 1],
+      shape: [2],
+      classes: ['a', 'b'],
+    });
+    expect(texts.batch([1, 0])).toEqual({
+      inputs: Int32Array.of(9, 1, 7, 70_000),
+      shape: [2, 2],
+      labels: Int32Array.of(1, 0),
+    });
+    const clips = new ArrayDataset({
+      inputs: new Float32Array(8).fill(0.5),
+      labels: [0],
+      shape: [1, 2, 2, 2],
+      classes: ['a'],
+    });
+    expect(clips.batch([0]).shape).toEqual([1, 1, 2, 2, 2]);
+  });
+
   it('hands out any pictures in any order, as copies', () => {
     const dataset = numbered(5);
     const batch = dataset.batch([4, 0, 4]);
     expect(batch.shape).toEqual([3, 2, 1, 3]);
-    expect([...batch.images]).toEqual([4, 0, 255, 4, 0, 254, 0, 0, 255, 0, 0, 254, 4, 0, 255, 4, 0, 254]);
+    expect([...batch.inputs]).toEqual([4, 0, 255, 4, 0, 254, 0, 0, 255, 0, 0, 254, 4, 0, 255, 4, 0, 254]);
     expect([...batch.labels]).toEqual([1, 0, 1]);
-    batch.images.fill(9);
-    expect(dataset.batch([4]).images[0]).toBe(4);
+    batch.inputs.fill(9);
+    expect(dataset.batch([4]).inputs[0]).toBe(4);
   });
 
   it('refuses sizes, labels and indices that do not fit', () => {
-    const good = { images: new Uint8Array(12), labels: [0, 1], shape: [2, 1, 3] as const, classes: ['a', 'b'] };
-    expect(() => new ArrayDataset({ ...good, images: new Uint8Array(11) })).toThrow(
-      'ArrayDataset: 2 labels and pictures of [2, 1, 3] ask for 12 bytes, images has 11',
+    const good = { inputs: new Uint8Array(12), labels: [0, 1], shape: [2, 1, 3] as const, classes: ['a', 'b'] };
+    expect(() => new ArrayDataset({ ...good, inputs: new Uint8Array(11) })).toThrow(
+      'ArrayDataset: 2 labels and samples of [2, 1, 3] ask for 12 values, inputs has 11',
     );
     expect(() => new ArrayDataset({ ...good, labels: [0, 2] })).toThrow(
-      'ArrayDataset: label 2 of picture 1 names no class: there are 2, 0 … 1',
+      'ArrayDataset: label 2 of sample 1 names no class: there are 2, 0 … 1',
     );
-    expect(() => new ArrayDataset(good).batch([2])).toThrow('dataset: there is no picture 2: it has 2, 0 … 1');
-    expect(() => new Subset(new ArrayDataset(good), [0, 5])).toThrow('there is no picture 5');
+    expect(() => new ArrayDataset(good).batch([2])).toThrow('dataset: there is no sample 2: it has 2, 0 … 1');
+    expect(() => new Subset(new ArrayDataset(good), [0, 5])).toThrow('there is no sample 5');
   });
 });
 
@@ -48,7 +69,7 @@ describe('Subset, take and split', () => {
   it('looks through to the data set below', async () => {
     const inner = new Subset(numbered(10), [9, 7, 5]);
     const outer = new Subset(inner, [2, 0]);
-    expect([...(await outer.batch([0, 1])).images].filter((_, i) => i % 6 === 0)).toEqual([5, 9]);
+    expect([...(await outer.batch([0, 1])).inputs].filter((_, i) => i % 6 === 0)).toEqual([5, 9]);
     expect([...outer.labels]).toEqual([25 % 3, 81 % 3]);
     expect([outer.classes.length, outer.shape, take(inner, 99).length]).toEqual([3, [2, 1, 3], 3]);
   });
@@ -139,7 +160,7 @@ describe('permutation', () => {
 });
 
 describe('DataLoader', () => {
-  const ids = (batch: LoadedBatch) => Array.from(batch.images).filter((_, i) => i % 6 === 0);
+  const ids = (batch: LoadedBatch) => Array.from(batch.inputs).filter((_, i) => i % 6 === 0);
   const collect = async (batches: AsyncIterable<LoadedBatch>) => {
     const out: number[][] = [];
     for await (const batch of batches) out.push(ids(batch));
@@ -271,9 +292,9 @@ describe('transforms', () => {
 
   it('makes 0 … 1 of bytes, exactly as float32 division does', async () => {
     const batch = numbered(200).batch(Int32Array.from({ length: 200 }, (_, i) => i));
-    const { images } = toTensor()(batch);
-    expect(images).toEqual(Float32Array.from(batch.images, (x) => x / 255));
-    expect((await compose(toTensor(), toTensor())(batch, context)).images).toEqual(images);
+    const { inputs } = toTensor()(batch);
+    expect(inputs).toEqual(Float32Array.from(batch.inputs, (x) => x / 255));
+    expect((await compose(toTensor(), toTensor())(batch, context)).inputs).toEqual(inputs);
   });
 
   it.each([1, 200])('normalises %i pictures per channel, from bytes or from floats', async (count) => {
@@ -282,18 +303,18 @@ describe('transforms', () => {
       [0.5, 0.25],
       [0.1, 2],
     ];
-    const want = Float32Array.from(batch.images, (x, i) => {
+    const want = Float32Array.from(batch.inputs, (x, i) => {
       const c = Math.floor(i / 3) % 2;
       return (x / 255 - mean[c]) / std[c];
     });
-    expect(normalize(mean, std)(batch).images).toEqual(want);
+    expect(normalize(mean, std)(batch).inputs).toEqual(want);
     const twoSteps = await compose(toTensor(), normalize(mean, std))(batch, context);
-    twoSteps.images.forEach((x, i) => {
+    twoSteps.inputs.forEach((x, i) => {
       expect(Math.abs(x - want[i])).toBeLessThanOrEqual(
         2 ** -24 / std[Math.floor(i / 3) % 2] + Math.abs(want[i]) * 2 ** -23,
       );
     });
-    expect(batch.images).toBeInstanceOf(Uint8Array);
+    expect(batch.inputs).toBeInstanceOf(Uint8Array);
   });
 
   it('refuses another number of channels', () => {
@@ -308,7 +329,7 @@ describe('transforms', () => {
     for (const batchSize of [2, 100]) {
       const { mean, std } = await computeMeanStd(dataset, { batchSize });
       for (const c of [0, 1]) {
-        const values = Array.from(dataset.images)
+        const values = Array.from(dataset.inputs)
           .filter((_, i) => Math.floor(i / 3) % 2 === c)
           .map((x) => x / 255);
         const m = values.reduce((a, b) => a + b) / values.length;

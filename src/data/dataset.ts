@@ -1,64 +1,83 @@
 /**
- * Labelled pictures, as a trainer sees them: so many, of one shape, in named classes, handed out in batches by index.
- * Here are the data set that lies in memory, the part of another one, and the ways to cut one up.
+ * Labelled samples, as a trainer sees them: so many, of one shape, in named classes, handed out in batches by index. A sample is a picture [C, H, W], a
+ * clip or volume [C, D, H, W], a signal [C, L] or a text [L] of tokens. Here are the data set that lies in memory, the part of another one, and the
+ * ways to cut one up.
  */
 
 import { ConfigError } from '../util/errors.js';
-import { formatShape } from '../util/shape.js';
+import { formatShape, numel } from '../util/shape.js';
 import { permutation, shuffled } from './shuffle.js';
 
-/** Pictures [N, C, H, W] with their labels [N]. Bytes as they were stored, float32 once a transform made numbers of them. */
+/** Bytes as they were stored, float32 once a transform made numbers of them, int32 for tokens. */
+export type Samples = Uint8Array | Float32Array | Int32Array;
+
+/** Samples [N, …] (pictures are [N, C, H, W]) with their labels [N]. */
 export interface Batch {
-  readonly images: Uint8Array | Float32Array;
-  readonly shape: readonly [count: number, channels: number, height: number, width: number];
+  readonly inputs: Samples;
+  readonly shape: readonly number[];
   readonly labels: Int32Array;
+  /** Shares of each class [N, classes], where samples were mixed (MixUp, CutMix): the loss takes these in place of the labels. */
+  readonly targets?: Float32Array;
+}
+
+/** Which batch of which epoch it is: random transforms draw from (seed, epoch, sample), so that a resumed run repeats them exactly. */
+export interface TransformContext {
+  readonly seed: number;
+  readonly epoch: number;
+  readonly batch: number;
+  /** Which samples of the data set are in the batch. */
+  readonly indices: Int32Array;
 }
 
 export interface Dataset {
   readonly length: number;
   readonly classes: readonly string[];
-  /** Of one picture. */
-  readonly shape: readonly [channels: number, height: number, width: number];
-  /** The class of every picture; known without decoding any. */
+  /** Of one sample: [C, H, W] of pictures. */
+  readonly shape: readonly number[];
+  /** The class of every sample; known without decoding any. */
   readonly labels: Int32Array;
-  /** The pictures with these indices, in this order. Decoding from disk takes a Promise, memory does not. */
-  batch(indices: ArrayLike<number>): Batch | Promise<Batch>;
+  /**
+   * The samples with these indices, in this order. Decoding from disk takes a Promise, memory does not. A data set that augments does so by `context`;
+   * without one it hands samples out as prediction would see them.
+   */
+  batch(indices: ArrayLike<number>, context?: TransformContext): Batch | Promise<Batch>;
 }
 
-/** Pictures in memory, one after the other as bytes [N, C, H, W]. */
+/** Samples in memory, one after the other: pictures as bytes [N, C, H, W], signals as floats [N, C, L], texts as tokens [N, L]. */
 export class ArrayDataset implements Dataset {
   readonly length: number;
   readonly labels: Int32Array;
-  readonly images: Uint8Array;
-  readonly shape: readonly [number, number, number];
+  readonly inputs: Samples;
+  readonly shape: readonly number[];
   readonly classes: readonly string[];
 
   /** @throws {ConfigError} if sizes do not fit or a label names no class. */
   constructor({
-    images,
+    inputs,
     labels,
     shape,
     classes,
   }: {
-    images: Uint8Array;
+    inputs: Samples;
     labels: ArrayLike<number>;
-    shape: readonly [number, number, number];
+    /** Of one sample. */
+    shape: readonly number[];
     classes: readonly string[];
   }) {
-    const size = shape[0] * shape[1] * shape[2];
-    if (images.length !== labels.length * size) {
+    const size = numel(shape);
+    if (inputs.length !== labels.length * size) {
       throw new ConfigError(
-        `ArrayDataset: ${labels.length} labels and pictures of ${formatShape(shape)} ask for ${labels.length * size} bytes, images has ${images.length}`,
+        `ArrayDataset: ${labels.length} labels and samples of ${formatShape(shape)} ask for ${labels.length * size} values, inputs has ${inputs.length}`,
       );
     }
     for (let i = 0; i < labels.length; i++) {
       if (!Number.isInteger(labels[i]) || labels[i] < 0 || labels[i] >= classes.length) {
         throw new ConfigError(
-          `ArrayDataset: label ${labels[i]} of picture ${i} names no class: there are ${classes.length}, 0 … ${classes.length - 1}`,
+          `ArrayDataset: label ${labels[i]} of sample ${i} names no class: there are ${classes.length}, 0 … ${classes.length - 1}`,
         );
       }
     }
-    this.images = images;
+    this.inputs = inputs;
     this.labels = Int32Array.from(labels);
     this.shape = shape;
     this.classes = classes;
@@ -66,19 +85,19 @@ export class ArrayDataset implements Dataset {
   }
 
   batch(indices: ArrayLike<number>): Batch {
-    const size = this.shape[0] * this.shape[1] * this.shape[2];
-    const images = new Uint8Array(indices.length * size);
+    const size = numel(this.shape);
+    const inputs = emptyLike(this.inputs, indices.length * size);
     const labels = new Int32Array(indices.length);
     for (let k = 0; k < indices.length; k++) {
       const i = checkIndex(indices[k], this.length);
-      images.set(this.images.subarray(i * size, (i + 1) * size), k * size);
+      inputs.set(this.inputs.subarray(i * size, (i + 1) * size), k * size);
       labels[k] = this.labels[i];
     }
-    return { images, labels, shape: [indices.length, ...this.shape] };
+    return { inputs, labels, shape: [indices.length, ...this.shape] };
   }
 }
 
-/** Some of the pictures of another data set, in the order of `indices`. */
+/** Some of the samples of another data set, in the order of `indices`. */
 export class Subset implements Dataset {
   readonly length: number;
   readonly labels: Int32Array;
@@ -95,16 +114,17 @@ export class Subset implements Dataset {
     return this.dataset.classes;
   }
 
-  get shape(): readonly [number, number, number] {
+  get shape(): readonly number[] {
     return this.dataset.shape;
   }
 
-  batch(indices: ArrayLike<number>): Batch | Promise<Batch> {
-    return this.dataset.batch(Int32Array.from(indices, (i) => this.indices[checkIndex(i, this.length)]));
+  batch(indices: ArrayLike<number>, context?: TransformContext): Batch | Promise<Batch> {
+    const own = Int32Array.from(indices, (i) => this.indices[checkIndex(i, this.length)]);
+    return this.dataset.batch(own, context);
   }
 }
 
-/** The first `count` pictures: for a quick try. */
+/** The first `count` samples: for a quick try. */
 export function take(dataset: Dataset, count: number): Subset {
   return new Subset(
     dataset,
@@ -114,7 +134,7 @@ export function take(dataset: Dataset, count: number): Subset {
 
 /**
  * Cuts a data set into disjoint parts at random, the same for the same seed: `split(d, [0.9, 0.1])`. Fractions must add up to at most 1;
- * when they make 1, no picture is left out. `stratified` gives every part each class in the same proportion, to within one picture.
+ * when they make 1, no sample is left out. `stratified` gives every part each class in the same proportion, to within one sample.
  * @throws {ConfigError}
  */
 export function split(
@@ -154,9 +174,14 @@ function cut(indices: ArrayLike<number>, fractions: readonly number[]): Int32Arr
   });
 }
 
+function emptyLike(inputs: Samples, length: number): Samples {
+  if (inputs instanceof Uint8Array) return new Uint8Array(length);
+  return inputs instanceof Float32Array ? new Float32Array(length) : new Int32Array(length);
+}
+
 function checkIndex(i: number, length: number): number {
   if (!Number.isInteger(i) || i < 0 || i >= length) {
-    throw new ConfigError(`dataset: there is no picture ${i}: it has ${length}, 0 … ${length - 1}`);
+    throw new ConfigError(`dataset: there is no sample ${i}: it has ${length}, 0 … ${length - 1}`);
   }
   return i;
 }

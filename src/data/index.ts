@@ -1,9 +1,19 @@
 /** Data sets, loaders and transforms, as far as they need no Node. */
 
-export { ArrayDataset, type Batch, type Dataset, Subset, split, take } from './dataset.js';
+export {
+  ArrayDataset,
+  type Batch,
+  type Dataset,
+  type Samples,
+  Subset,
+  split,
+  type TransformContext,
+  take,
+} from './dataset.js';
 export { DataLoader, type DataLoaderOptions, type LoadedBatch, type LoaderPosition } from './loader.js';
 export { batchTensors, normalizeTensor } from './on-device.js';
 export { preprocess } from './preprocess.js';
+export { Random } from './random.js';
 export { centerCrop, type Planes, type ResizeFilter, resize, resizeShorterSide } from './resize.js';
 export { permutation } from './shuffle.js';
 export {
@@ -12,6 +22,5 @@ export {
   normalize,
   oneHot,
   type Transform,
-  type TransformContext,
   toTensor,
 } from './transforms.js';

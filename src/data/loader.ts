@@ -113,9 +113,9 @@ export class DataLoader implements AsyncIterable<LoadedBatch> {
 
   async #load(order: Int32Array, epoch: number, batch: number): Promise<LoadedBatch> {
     const indices = order.slice(batch * this.batchSize, (batch + 1) * this.batchSize);
-    const raw = await this.dataset.batch(indices);
-    const ready =
-      this.#transform === null ? raw : await this.#transform(raw, { seed: this.seed, epoch, batch, indices });
+    const context = { seed: this.seed, epoch, batch, indices };
+    const raw = await this.dataset.batch(indices, context);
+    const ready = this.#transform === null ? raw : await this.#transform(raw, context);
     return { ...ready, epoch, batch, indices };
   }
 

@@ -67,7 +67,7 @@ async function part(
     );
   }
   return new ArrayDataset({
-    images: images.data as Uint8Array,
+    inputs: images.data as Uint8Array,
     labels: labels.data,
     shape: [1, images.shape[1], images.shape[2]],
     classes,

@@ -18,7 +18,7 @@ describe('the package', () => {
     expect([mean[0].toFixed(4), std[0].toFixed(4)]).toEqual(['0.1307', '0.3081']);
     const perClass = train.classes.map((_, c) => train.labels.reduce((n, label) => n + Number(label === c), 0));
     expect(perClass).toEqual([5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]);
-    expect(drawing(take(test, 1).batch([0]) as { images: Uint8Array })).toMatchInlineSnapshot(`
+    expect(drawing(take(test, 1).batch([0]) as { inputs: Uint8Array })).toMatchInlineSnapshot(`
       "····························
       ····························
       ····························
@@ -54,7 +54,7 @@ describe('a folder', () => {
   it('may hold plain and gzipped files under either spelling', async () => {
     const { train, test } = await mnist({ folder, classes: ['a', 'b', 'c'] });
     expect([train.length, test.length, train.shape, [...train.labels]]).toEqual([3, 2, [1, 2, 2], [0, 1, 2]]);
-    expect([...train.batch([1]).images]).toEqual([4, 5, 6, 7]);
+    expect([...train.batch([1]).inputs]).toEqual([4, 5, 6, 7]);
   });
 
   it('says which file is missing', async () => {
@@ -93,10 +93,10 @@ function idx(shape: number[], count: number): Uint8Array {
 }
 
 /** A picture as text, two rows a line. */
-function drawing({ images }: { images: Uint8Array }): string {
+function drawing({ inputs }: { inputs: Uint8Array }): string {
   return Array.from({ length: 14 }, (_, y) =>
     Array.from({ length: 28 }, (_, x) => {
-      const [top, bottom] = [images[2 * y * 28 + x] > 127, images[(2 * y + 1) * 28 + x] > 127];
+      const [top, bottom] = [inputs[2 * y * 28 + x] > 127, inputs[(2 * y + 1) * 28 + x] > 127];
       return top ? (bottom ? '█' : '▀') : bottom ? '▄' : '·';
     }).join(''),
   ).join('\n');

@@ -4,15 +4,8 @@
  */
 
 import { ConfigError } from '../util/errors.js';
-import type { Batch, Dataset } from './dataset.js';
-
-export interface TransformContext {
-  readonly seed: number;
-  readonly epoch: number;
-  readonly batch: number;
-  /** Which pictures of the data set are in the batch. */
-  readonly indices: Int32Array;
-}
+import { numel } from '../util/shape.js';
+import type { Batch, Dataset, TransformContext } from './dataset.js';
 
 export type Transform = (batch: Batch, context: TransformContext) => Batch | Promise<Batch>;
 
@@ -28,7 +21,7 @@ export function compose(...transforms: readonly Transform[]): Transform {
 /** Bytes 0 … 255 → float32 0 … 1; floats stay as they are. */
 export function toTensor(): (batch: Batch) => Batch {
   return (batch) =>
-    batch.images instanceof Float32Array ? batch : { ...batch, images: perChannel(batch, (x) => x / 255) };
+    batch.inputs instanceof Float32Array ? batch : { ...batch, inputs: perChannel(batch, (x) => x / 255) };
 }
 
 /** (x − mean) / std per channel, in units of 0 … 1: bytes are divided by 255 on the way, so `toTensor` need not come first. */
@@ -45,8 +38,8 @@ export function normalize(mean: readonly number[], std: readonly number[]): (bat
         `normalize: ${mean.length} means for pictures of ${channels} channels, shape [${batch.shape.join(', ')}]`,
       );
     }
-    const unit = batch.images instanceof Float32Array ? 1 : 255;
-    return { ...batch, images: perChannel(batch, (x, c) => (x / unit - mean[c]) / std[c]) };
+    const unit = batch.inputs instanceof Float32Array ? 1 : 255;
+    return { ...batch, inputs: perChannel(batch, (x, c) => (x / unit - mean[c]) / std[c]) };
   };
 }
 
@@ -55,17 +48,17 @@ export async function computeMeanStd(
   dataset: Dataset,
   { batchSize = 1000 } = {},
 ): Promise<{ mean: number[]; std: number[] }> {
-  const [channels, height, width] = dataset.shape;
-  const plane = height * width;
+  const [channels, ...extent] = dataset.shape;
+  const plane = numel(extent);
   const counts = Array.from({ length: channels }, () => new Float64Array(256));
   for (let from = 0; from < dataset.length; from += batchSize) {
     const size = Math.min(batchSize, dataset.length - from);
-    const { images } = await dataset.batch(Int32Array.from({ length: size }, (_, i) => from + i));
-    if (images instanceof Float32Array)
-      throw new ConfigError('computeMeanStd: the data set hands out floats; it takes one of bytes');
+    const { inputs } = await dataset.batch(Int32Array.from({ length: size }, (_, i) => from + i));
+    if (!(inputs instanceof Uint8Array))
+      throw new ConfigError('computeMeanStd: the data set hands out numbers; it takes one of bytes');
     for (let p = 0; p < size * channels; p++) {
       const histogram = counts[p % channels];
-      for (let i = p * plane; i < (p + 1) * plane; i++) histogram[images[i]]++;
+      for (let i = p * plane; i < (p + 1) * plane; i++) histogram[inputs[i]]++;
     }
   }
   const mean = counts.map((histogram) => moment(histogram, (x) => x));
@@ -88,13 +81,13 @@ export function oneHot(labels: ArrayLike<number>, classes: number): Float32Array
 
 /** A byte has 256 values: the function is applied to those, not to every pixel. */
 function perChannel(
-  { images, shape: [count, channels, height, width] }: Batch,
+  { inputs, shape: [count, channels, ...extent] }: Batch,
   f: (x: number, c: number) => number,
 ): Float32Array {
-  const plane = height * width;
-  const out = new Float32Array(images.length);
+  const plane = numel(extent);
+  const out = new Float32Array(inputs.length);
   const tables =
-    images instanceof Uint8Array && images.length > 256 * channels
+    inputs instanceof Uint8Array && inputs.length > 256 * channels
       ? Array.from({ length: channels }, (_, c) => Float32Array.from({ length: 256 }, (_, x) => f(x, c)))
       : null;
   for (let p = 0; p < count * channels; p++) {
@@ -102,9 +95,9 @@ function perChannel(
     const [from, to] = [p * plane, (p + 1) * plane];
     if (tables !== null) {
       const table = tables[c];
-      for (let i = from; i < to; i++) out[i] = table[images[i]];
+      for (let i = from; i < to; i++) out[i] = table[inputs[i]];
     } else {
-      for (let i = from; i < to; i++) out[i] = f(images[i], c);
+      for (let i = from; i < to; i++) out[i] = f(inputs[i], c);
     }
   }
   return out;

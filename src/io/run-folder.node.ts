@@ -35,10 +35,13 @@ const configSchema = object(
     format: literal('fovea-run'),
     version: literal(1),
     model: object({ name: string, options: anyObject }),
-    /** One sample as the model takes it, [C, H, W], and how bytes become its numbers: (byte / 255 − mean) / std per channel. */
+    /**
+     * One sample as the model takes it: a picture [C, H, W], a clip [C, D, H, W], a text [L]. How bytes become its numbers: (byte / 255 − mean) / std
+     * per channel; a text has no channels, and neither.
+     */
     input: object(
       {
-        shape: array(integer({ min: 1 }), { length: 3 }),
+        shape: array(integer({ min: 1 })),
         mean: array(number()),
         std: array(number({ min: 1e-12 })),
       },
@@ -116,7 +119,7 @@ export class RunFolder {
   /** What pictures go through before the model of this run sees them. */
   get preprocessing(): Preprocessing {
     const { shape, mean, std, resize, interpolation = 'bilinear' } = this.config.input;
-    const [, height, width] = shape;
+    const [height, width] = shape.slice(-2);
     return { resize: resize ?? Math.min(height, width), crop: [height, width], interpolation, mean, std };
   }
 
@@ -200,12 +203,12 @@ export class RunFolder {
   }
 }
 
-/** The schema, and the one rule between two fields. */
+/** The schema, and the one rule between two fields: a value for each channel, or none at all. */
 function checkConfig(value: unknown, where: string): RunConfig {
   const config = configSchema(value, where);
   const { shape, mean, std } = config.input;
   for (const [name, list] of Object.entries({ mean, std })) {
-    if (list.length !== shape[0]) {
+    if (list.length !== shape[0] && list.length > 0) {
       throw new FormatError(`${where} input.${name} has ${list.length} values, input.shape has ${shape[0]} channels`);
     }
   }

@@ -52,9 +52,9 @@ export async function evaluate(
   const confusion = new ConfusionMatrix(classes);
   let [count, lossSum, hits, complete] = [0, 0, 0, true];
   for await (const batch of loader.epoch(0)) {
-    const { images, labels } = batchTensors(batch);
+    const { inputs, labels } = batchTensors(batch);
     const asked = inEvalMode(model, () => {
-      const output = model.forward(prepare(images, normalize));
+      const output = model.forward(prepare(inputs, normalize));
       checkOutput(output, classes.length);
       return loss === null ? [output] : [output, applyLoss(loss, output, labels)];
     });
@@ -97,9 +97,9 @@ export async function predict(
     top = classes.length,
   }: { classes: readonly string[]; normalize?: Normalization | null; top?: number },
 ): Promise<Prediction[][]> {
-  const { images } = batchTensors({ ...batch, labels: new Int32Array(batch.shape[0]) });
+  const { inputs } = batchTensors({ ...batch, labels: new Int32Array(batch.shape[0]) });
   const probabilities = await inEvalMode(model, () => {
-    const output: Tensor = model.forward(prepare(images, normalize));
+    const output: Tensor = model.forward(prepare(inputs, normalize));
     checkOutput(output, classes.length);
     return output.softmax(1);
   }).data();
@@ -110,10 +110,11 @@ export async function predict(
   );
 }
 
-/** Pictures as the model takes them: bytes become numbers in 0 … 1, then mean and deviation are taken out. */
-export function prepare(images: Tensor, normalize: Normalization | null): Tensor {
-  if (normalize !== null) return normalizeTensor(images, normalize.mean, normalize.std);
-  return images.dtype === 'uint8' ? images.float().div(255) : images;
+/** Samples as the model takes them: bytes become numbers in 0 … 1, then mean and deviation are taken out. Tokens stay what they are. */
+export function prepare(inputs: Tensor, normalize: Normalization | null): Tensor {
+  if (inputs.dtype === 'int32') return inputs;
+  if (normalize !== null) return normalizeTensor(inputs, normalize.mean, normalize.std);
+  return inputs.dtype === 'uint8' ? inputs.float().div(255) : inputs;
 }
 
 /** Of all heads, where the network has auxiliary ones. */

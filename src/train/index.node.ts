@@ -1,4 +1,5 @@
 /** Trainings on disk, for Node. */
 
+export { type Classifier, type ClassifierOptions, openClassifier } from './classifier.node.js';
 export { type LoadedRun, loadRun, type RunWeights } from './load-run.node.js';
 export { modelTensors, RunRecorder, type RunRecorderOptions } from './run-recorder.node.js';

@@ -18,8 +18,8 @@ export interface LoadedRun {
   /** What the model gives; decides the loss to measure with. */
   readonly output: ModelFacts['output'];
   readonly classes: readonly string[];
-  /** One picture as the model takes it. */
-  readonly inputShape: readonly [channels: number, height: number, width: number];
+  /** One sample as the model takes it: [C, H, W] of pictures. */
+  readonly inputShape: readonly number[];
   readonly normalize: Normalization;
   /** Which weights were loaded: left out, `model` if training is over, else `last`. */
   readonly weights: RunWeights;
@@ -45,14 +45,13 @@ export async function loadRun(path: string, { weights }: { weights?: RunWeights 
     if (checkpoint === null) throw new ConfigError(`${path}: the checkpoint '${chosen}' was never saved`);
     model.loadStateDict(modelTensors(checkpoint));
   }
-  const [channels, height, width] = config.input.shape;
   return {
     folder,
     modelName: name,
     output: builder?.output ?? 'logits',
     model: model.eval(),
     classes: config.classes,
-    inputShape: [channels, height, width],
+    inputShape: config.input.shape,
     normalize: { mean: config.input.mean, std: config.input.std },
     weights: chosen,
   };

@@ -18,11 +18,11 @@ beforeAll(() => setDevice(new ReferenceTarget({ exact: false })));
 /** Pictures [1, 2, 2] of two classes that a line can tell apart: class 1 is bright on the left. */
 function stripes(count: number): ArrayDataset {
   const labels = Int32Array.from({ length: count }, (_, i) => ((i * 7) % 3) & 1);
-  const images = new Uint8Array(count * 4);
+  const inputs = new Uint8Array(count * 4);
   labels.forEach((label, i) => {
-    images.set(label === 1 ? [200 + (i % 50), 30, 180, i % 60] : [i % 60, 210, 20, 190 + (i % 40)], 4 * i);
+    inputs.set(label === 1 ? [200 + (i % 50), 30, 180, i % 60] : [i % 60, 210, 20, 190 + (i % 40)], 4 * i);
   });
-  return new ArrayDataset({ images, labels, shape: [1, 2, 2], classes: ['right', 'left'] });
+  return new ArrayDataset({ inputs, labels, shape: [1, 2, 2], classes: ['right', 'left'] });
 }
 
 function network() {
@@ -63,8 +63,8 @@ describe('Trainer', () => {
     const opt = new Adam(model.parameters(), { lr: 0.01 });
     const loader = new DataLoader(stripes(22), { batchSize: 4, shuffle: true, seed: 5 });
     for (let epoch = 0; epoch < 2; epoch++) {
-      for await (const { images, shape, labels } of loader) {
-        const loss = crossEntropy(model.forward(prepare(tensor(images, { shape }), null)), tensor(labels));
+      for await (const { inputs, shape, labels } of loader) {
+        const loss = crossEntropy(model.forward(prepare(tensor(inputs, { shape }), null)), tensor(labels));
         opt.zeroGrad();
         loss.backward();
         await opt.step();
@@ -294,7 +294,7 @@ describe('a loss that is not finite', () => {
     expect(await blame({ loss })).toBe('loss');
     const bad = new DataLoader(stripes(8), {
       batchSize: 4,
-      transform: (batch) => ({ ...batch, images: new Float32Array(16).fill(Number.NaN) }),
+      transform: (batch) => ({ ...batch, inputs: new Float32Array(16).fill(Number.NaN) }),
     });
     expect(await blame({ train: bad, seed: 0 })).toBe('input');
   });
@@ -303,18 +303,18 @@ describe('a loss that is not finite', () => {
 describe('predict', () => {
   it('gives probabilities in order, the same for scores and for their log-softmax', async () => {
     const model = network();
-    const { images, shape } = stripes(3).batch([0, 1, 2]);
+    const { inputs, shape } = stripes(3).batch([0, 1, 2]);
     const classes = ['right', 'left'];
-    const rows = await predict(model, { images, shape }, { classes });
+    const rows = await predict(model, { inputs, shape }, { classes });
     const log = new Sequential(model, new LogSoftmax(1));
-    const same = await predict(log, { images, shape }, { classes });
+    const same = await predict(log, { inputs, shape }, { classes });
     rows.forEach((row, r) => {
       expect(row.map((p) => p.name).sort()).toEqual(['left', 'right']);
       expect(row[0].probability).toBeGreaterThanOrEqual(row[1].probability);
       expect(row[0].probability + row[1].probability).toBeCloseTo(1, 6);
       expect(same[r][0].probability).toBeCloseTo(row[0].probability, 6);
     });
-    expect((await predict(model, { images, shape }, { classes, top: 1 })).map((row) => row.length)).toEqual([1, 1, 1]);
+    expect((await predict(model, { inputs, shape }, { classes, top: 1 })).map((row) => row.length)).toEqual([1, 1, 1]);
   });
 });
 

@@ -288,10 +288,10 @@ export class Trainer {
     const { loss: lossOf, normalize = null, scheduler, scheduleEvery = 'epoch', clipGradNorm: limit } = this.#options;
     const { lr } = this;
     this.#seedStep();
-    const { images, labels } = batchTensors(batch);
-    const outputs = this.model.forward(prepare(images, normalize)) as Tensor | AuxiliaryOutputs;
+    const { inputs, labels, target } = batchTensors(batch);
+    const outputs = this.model.forward(prepare(inputs, normalize)) as Tensor | AuxiliaryOutputs;
     const scores = rowsOf(outputs);
-    const loss = applyLoss(lossOf, outputs, labels);
+    const loss = applyLoss(lossOf, outputs, target);
     const correct = noGrad(() => scores.argmax(1).eq(labels).sum());
     this.optimizer.zeroGrad();
     loss.backward();
@@ -335,8 +335,8 @@ export class Trainer {
 
   async #diverged(batch: LoadedBatch, loss: number, lr: number): Promise<DivergenceError> {
     this.#seedStep();
-    const { images } = batchTensors(batch);
-    const input = prepare(images, this.#options.normalize ?? null);
+    const { inputs } = batchTensors(batch);
+    const input = prepare(inputs, this.#options.normalize ?? null);
     const { layer, where } = await findNonFinite(this.model, input);
     return new DivergenceError(this.step + 1, layer, lr, loss, where);
   }

@@ -1,10 +1,10 @@
 /**
  * Philox4x32-10 on the host: counter-based random bits, so that value number e of a stream needs no value before it.
  * Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3". Layout as in the graph's `randomBits`: element e of n lies
- * in word ⌊e/Q⌋, Q = ⌈n/4⌉, of the block with counter (e mod Q, stream, step, 0) under the key (seedLo, seedHi).
+ * in word ⌊e/Q⌋, Q = ⌈n/4⌉, of the block with counter (e mod Q, stream, step, 0) under the key (seedLo, seedHi); here the last word is free too.
  */
 
-/** Fills `out` with the first `out.length` random words of the stream that `key` = (seedLo, seedHi, stream, step) names. */
+/** Fills `out` with the first `out.length` random words of the stream that `key` = (seedLo, seedHi, stream, step[, more]) names. */
 export function philoxFill(out: Int32Array, key: ArrayLike<number>): void {
   const n = out.length;
   const q = Math.ceil(n / 4);
@@ -12,7 +12,7 @@ export function philoxFill(out: Int32Array, key: ArrayLike<number>): void {
     let c0 = i | 0;
     let c1 = key[2] | 0;
     let c2 = key[3] | 0;
-    let c3 = 0;
+    let c3 = key[4] | 0;
     let k0 = key[0] | 0;
     let k1 = key[1] | 0;
     for (let round = 0; round < 10; round++) {

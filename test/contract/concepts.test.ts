@@ -56,20 +56,20 @@ const oneToNine = [
 
 /** Pictures of 8 × 8 with one bright line: class 0 lying, class 1 standing. */
 function lines(count: number): data.Dataset {
-  const images = new Uint8Array(count * 64);
+  const inputs = new Uint8Array(count * 64);
   const labels = Int32Array.from({ length: count }, (_, i) => i % 2);
   for (let i = 0; i < count; i++) {
     const at = (i * 5) % 8;
-    for (let t = 0; t < 8; t++) images[i * 64 + (labels[i] === 0 ? at * 8 + t : t * 8 + at)] = 255;
+    for (let t = 0; t < 8; t++) inputs[i * 64 + (labels[i] === 0 ? at * 8 + t : t * 8 + at)] = 255;
   }
-  return new data.ArrayDataset({ images, labels, shape: [1, 8, 8], classes: ['lying', 'standing'] });
+  return new data.ArrayDataset({ inputs, labels, shape: [1, 8, 8], classes: ['lying', 'standing'] });
 }
 
 async function train(model: nn.Module, set: data.Dataset, steps: number, lr = 1e-2): Promise<number[]> {
   const optimizer = new optim.Adam(model.parameters(), { lr });
   const indices = Array.from({ length: set.length }, (_, i) => i);
-  const { images, labels } = data.batchTensors(await set.batch(indices));
-  const x = images.float().div(255);
+  const { inputs, labels } = data.batchTensors(await set.batch(indices));
+  const x = inputs.float().div(255);
   const losses: number[] = [];
   for (let step = 0; step < steps; step++) {
     const cost = loss.crossEntropy(model.forward(x), labels);
@@ -457,8 +457,8 @@ describe('the complete guide', () => {
     const optimizer = new optim.Adam(model.parameters(), { lr: 2e-3 });
     const losses: number[] = [];
     for await (const batch of new data.DataLoader(data.take(digits, 64 * 40))) {
-      const { images, labels } = data.batchTensors(batch);
-      const cost = loss.crossEntropy(model.forward(data.normalizeTensor(images, [0.1307], [0.3081])), labels);
+      const { inputs, labels } = data.batchTensors(batch);
+      const cost = loss.crossEntropy(model.forward(data.normalizeTensor(inputs, [0.1307], [0.3081])), labels);
       optimizer.zeroGrad();
       cost.backward();
       await optimizer.step();
@@ -475,10 +475,10 @@ describe('the complete guide', () => {
     const transform = data.compose(data.toTensor(), data.normalize([0.5], [0.5]));
     const loader = new data.DataLoader(data.take(digits, 6), { batchSize: 4, transform });
     const seen: number[][] = [];
-    for await (const { images, shape } of loader) {
+    for await (const { inputs, shape } of loader) {
       seen.push([...shape]);
-      expect(images).toBeInstanceOf(Float32Array);
-      expect(images.every((v) => v >= -1 && v <= 1)).toBe(true);
+      expect(inputs).toBeInstanceOf(Float32Array);
+      expect(inputs.every((v) => v >= -1 && v <= 1)).toBe(true);
     }
     expect(seen).toEqual([[4, 1, 28, 28], [2, 1, 28, 28]]); // biome-ignore format: shapes
   });
@@ -487,10 +487,10 @@ describe('the complete guide', () => {
     const { train: digits } = await nodeData.mnist();
     const { mean, std } = await data.computeMeanStd(digits);
     expect([mean[0].toFixed(4), std[0].toFixed(4)]).toEqual(['0.1307', '0.3081']);
-    const black = { images: Uint8Array.of(0, 255), shape: [1, 1, 1, 2] as const, labels: Int32Array.of(0) };
-    const { images } = data.normalize([0.1307], [0.3081])(black);
-    expect(images[0]).toBeCloseTo(-0.1307 / 0.3081, 6);
-    expect(images[1]).toBeCloseTo((1 - 0.1307) / 0.3081, 6);
+    const black = { inputs: Uint8Array.of(0, 255), shape: [1, 1, 1, 2] as const, labels: Int32Array.of(0) };
+    const { inputs } = data.normalize([0.1307], [0.3081])(black);
+    expect(inputs[0]).toBeCloseTo(-0.1307 / 0.3081, 6);
+    expect(inputs[1]).toBeCloseTo((1 - 0.1307) / 0.3081, 6);
   });
 
   class CNN extends nn.Module {
@@ -571,9 +571,9 @@ describe('the complete guide', () => {
     const losses: number[] = [];
     model.train();
     for await (const batch of loader) {
-      const { images, labels } = data.batchTensors(batch);
+      const { inputs, labels } = data.batchTensors(batch);
       optimizer.zeroGrad();
-      const output = model.forward(images.float().div(255)).logSoftmax(1);
+      const output = model.forward(inputs.float().div(255)).logSoftmax(1);
       const cost = loss.nll(output, labels);
       cost.backward();
       await optimizer.step();
@@ -584,8 +584,8 @@ describe('the complete guide', () => {
 
     // Without zeroGrad this step would add the gradients of the step before, whose weights are gone.
     const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
-    const { images, labels } = data.batchTensors(await lines(8).batch([0, 1, 2, 3]));
-    loss.crossEntropy(model.forward(images.float()), labels).backward();
+    const { inputs, labels } = data.batchTensors(await lines(8).batch([0, 1, 2, 3]));
+    loss.crossEntropy(model.forward(inputs.float()), labels).backward();
     await expect(optimizer.step()).rejects.toThrow('call opt.zeroGrad() before the next backward()');
     expect(warn.mock.calls.join()).toContain('zeroGrad()');
     warn.mockRestore();
@@ -970,8 +970,8 @@ describe('lecture notes', () => {
     });
     const set = lines(16);
     await train(model, set, 30);
-    const { images } = data.batchTensors(await set.batch([0, 1, 2, 3]));
-    expect(await numbers(model.eval().forward(images.float().div(255)).argmax(1))).toEqual([0, 1, 0, 1]);
+    const { inputs } = data.batchTensors(await set.batch([0, 1, 2, 3]));
+    expect(await numbers(model.eval().forward(inputs.float().div(255)).argmax(1))).toEqual([0, 1, 0, 1]);
   });
 
   it('C26 two classes with one output: BCEWithLogits, stable for any logit', async () => {
@@ -1017,20 +1017,20 @@ describe('deep-learning overview', () => {
   });
 
   it('D12 bytes to 0 … 1 and to −1 … 1', () => {
-    const batch = { images: Uint8Array.of(0, 51, 255), shape: [1, 1, 1, 3] as const, labels: Int32Array.of(0) };
-    expect(Array.from(data.toTensor()(batch).images)).toEqual([0, Math.fround(0.2), 1]);
-    expect(Array.from(data.normalize([0.5], [0.5])(batch).images)).toEqual([-1, Math.fround(-0.6), 1]);
+    const batch = { inputs: Uint8Array.of(0, 51, 255), shape: [1, 1, 1, 3] as const, labels: Int32Array.of(0) };
+    expect(Array.from(data.toTensor()(batch).inputs)).toEqual([0, Math.fround(0.2), 1]);
+    expect(Array.from(data.normalize([0.5], [0.5])(batch).inputs)).toEqual([-1, Math.fround(-0.6), 1]);
   });
 
   it('D13 standardising: fitted on the training pictures, applied to others', async () => {
     const picture = (...pixels: number[]) =>
-      new data.ArrayDataset({ images: Uint8Array.from(pixels), labels: [0], shape: [2, 1, 2], classes: ['a'] });
+      new data.ArrayDataset({ inputs: Uint8Array.from(pixels), labels: [0], shape: [2, 1, 2], classes: ['a'] });
     const { mean, std } = await data.computeMeanStd(picture(0, 255, 51, 51 + 102)); // per channel
     [0.5, 0.4].forEach((m, c) => void expect(mean[c]).toBeCloseTo(m, 12));
     [0.5, 0.2].forEach((s, c) => void expect(std[c]).toBeCloseTo(s, 12));
     const validation = await picture(255, 255, 204, 0).batch([0]);
-    const { images } = data.normalize(mean, std)(validation);
-    [1, 1, 2, -2].forEach((v, i) => void expect(images[i]).toBeCloseTo(v, 6));
+    const { inputs } = data.normalize(mean, std)(validation);
+    [1, 1, 2, -2].forEach((v, i) => void expect(inputs[i]).toBeCloseTo(v, 6));
   });
 
   it('D14 to a range and back', async () => {
