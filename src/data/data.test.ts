@@ -6,7 +6,7 @@ import { ConfigError } from '../util/errors.js';
 import { ArrayDataset, type Batch, type Dataset, Subset, split, take } from './dataset.js';
 import { DataLoader, type LoadedBatch } from './loader.js';
 import { permutation, shuffled } from './shuffle.js';
-import { compose, computeMeanStd, normalize, oneHot, toTensor } from './transforms.js';
+import { compose, computeMeanStd, normalize, oneHot, toTensor } from './transforms/index.js';
 
 /** Picture i holds i in its first byte and 255 − c in channel c's last one. */
 function numbered(count: number, classes = 3): ArrayDataset {

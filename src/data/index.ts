@@ -23,4 +23,4 @@ export {
   oneHot,
   type Transform,
   toTensor,
-} from './transforms.js';
+} from './transforms/index.js';

@@ -6,7 +6,7 @@
 import { ConfigError } from '../util/errors.js';
 import type { Batch, Dataset } from './dataset.js';
 import { permutation } from './shuffle.js';
-import type { Transform } from './transforms.js';
+import type { Transform } from './transforms/index.js';
 
 export interface DataLoaderOptions {
   batchSize?: number;

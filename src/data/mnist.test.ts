@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { take } from './dataset.js';
 import { mnist } from './mnist.node.js';
-import { computeMeanStd } from './transforms.js';
+import { computeMeanStd } from './transforms/index.js';
 
 describe('the package', () => {
   it('holds the data set whose mean and deviation everybody knows', async () => {

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../util/errors.js';
 import { batchTensors, normalizeTensor } from './on-device.js';
-import { normalize } from './transforms.js';
+import { normalize } from './transforms/index.js';
 
 describe('batchTensors', () => {
   it('keeps bytes bytes and takes the arrays over', async () => {

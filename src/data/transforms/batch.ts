@@ -3,9 +3,9 @@
  * which epoch it is, so that random ones draw from (seed, epoch, picture) and a resumed run repeats them exactly.
  */
 
-import { ConfigError } from '../util/errors.js';
-import { numel } from '../util/shape.js';
-import type { Batch, Dataset, TransformContext } from './dataset.js';
+import { ConfigError } from '../../util/errors.js';
+import { numel } from '../../util/shape.js';
+import type { Batch, Dataset, TransformContext } from '../dataset.js';
 
 export type Transform = (batch: Batch, context: TransformContext) => Batch | Promise<Batch>;
 
