@@ -4,8 +4,8 @@
  */
 
 import { stat } from 'node:fs/promises';
-import { preprocess } from '../data/index.js';
-import { decodeImage, encodePng, type LoadReport, loadModel, loadWeights, type Picture } from '../io/all.node.js';
+import { contain, preprocess } from '../data/index.js';
+import { type LoadReport, loadModel, loadWeights, type Picture } from '../io/all.node.js';
 import { imagenetClasses } from '../models/imagenet-classes.js';
 import { builderOf, findModel, type ModelBuilder, type Preprocessing } from '../models/index.js';
 import { inEvalMode, type Module } from '../nn/index.js';
@@ -32,6 +32,8 @@ export interface Classifier {
   readonly inputShape: readonly [channels: number, height: number, width: number];
   readonly normalize: Normalization;
   readonly preprocessing: Preprocessing;
+  /** Whether a picture is cut to the middle (`data.preprocess`), or shown as a whole in black bars (`data.contain`). */
+  readonly fit: 'crop' | 'contain';
   /** Of a file of weights: what was loaded. */
   readonly report: LoadReport | null;
   /** A picture of any size with `channels` planes → bytes [C, H, W] of `inputShape`. @throws {ConfigError} for other channels */
@@ -54,8 +56,8 @@ async function ofRun(path: string, { weights }: ClassifierOptions): Promise<Clas
   const { folder, model, modelName, classes, inputShape } = await loadRun(path, { weights });
   const { preprocessing } = folder;
   // All of a picture is shown to a model that was trained on whole pictures, such as MNIST's.
-  const adapt = folder.config.input.resize === undefined ? contained : preprocess;
-  return classifier({ model, modelName, classes, inputShape, preprocessing, report: null }, adapt);
+  const fit = folder.config.input.resize === undefined ? 'contain' : 'crop';
+  return classifier({ model, modelName, classes, inputShape, preprocessing, fit, report: null });
 }
 
 async function ofFile(path: string, { model: name }: ClassifierOptions): Promise<Classifier> {
@@ -70,19 +72,13 @@ async function ofFile(path: string, { model: name }: ClassifierOptions): Promise
   const named = outputs === imagenetClasses.length ? imagenetClasses : null;
   const classes = report.classes ?? named ?? Array.from({ length: outputs }, (_, i) => `class ${i}`);
   const inputShape = [preprocessing.mean.length, ...preprocessing.crop];
-  return classifier({ model, modelName, classes, inputShape, preprocessing, report }, preprocess);
+  return classifier({ model, modelName, classes, inputShape, preprocessing, fit: 'crop', report });
 }
 
-function classifier(
-  {
-    inputShape,
-    ...facts
-  }: Pick<Classifier, 'model' | 'modelName' | 'classes' | 'preprocessing' | 'report'> & {
-    inputShape: readonly number[];
-  },
-  adapt: (picture: Picture, preprocessing: Preprocessing) => Picture | Promise<Picture>,
-): Classifier {
-  const { model, modelName, classes, preprocessing } = facts;
+type Facts = Pick<Classifier, 'model' | 'modelName' | 'classes' | 'preprocessing' | 'fit' | 'report'>;
+
+function classifier({ inputShape, ...facts }: Facts & { inputShape: readonly number[] }): Classifier {
+  const { model, modelName, classes, preprocessing, fit } = facts;
   const [channels, height, width] = inputShape;
   if (inputShape.length !== 3 || (channels !== 1 && channels !== 3)) {
     throw new ConfigError(
@@ -95,7 +91,7 @@ function classifier(
     channels,
     inputShape: [channels, height, width],
     normalize,
-    prepare: async (picture) => adapt(picture, preprocessing),
+    prepare: async (picture) => (fit === 'contain' ? contain : preprocess)(picture, preprocessing),
     predict: (prepared, { top } = {}) => {
       const size = channels * height * width;
       const inputs = new Uint8Array(prepared.length * size);
@@ -103,13 +99,6 @@ function classifier(
       return predict(model, { inputs, shape: [prepared.length, channels, height, width] }, { classes, normalize, top });
     },
   };
-}
-
-/** Set in black bars where the aspect ratio is another. */
-async function contained(picture: Picture, { crop: [height, width], mean }: Preprocessing): Promise<Picture> {
-  const [, h, w] = picture.shape;
-  if (h === height && w === width) return picture;
-  return decodeImage(await encodePng(picture), { channels: mean.length as 1 | 3, height, width, fit: 'contain' });
 }
 
 async function openModel(

@@ -5,7 +5,10 @@ import { type AuxiliaryOutputs, answerOf, inEvalMode, type Loss, type Module, to
 import { realize, type Tensor } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
 import { formatShape } from '../util/shape.js';
-import { ConfusionMatrix, countTopK, predictedClasses } from './metrics.js';
+import { type Calibration, calibration } from './calibration.js';
+import { ConfusionMatrix, countTopK, predictedClasses, probabilitiesOf } from './metrics.js';
+import { type RocAuc, rocAuc } from './roc-auc.js';
+import { SampleResults } from './sample-results.js';
 
 export type { Loss } from '../nn/index.js';
 
@@ -23,9 +26,16 @@ export interface EvaluateOptions {
   readonly topK?: number;
   /** For data sets; loaders have their own. */
   readonly batchSize?: number;
+  /** Test-time augmentation: several views of a batch, such as it and its mirror image. Their probabilities are averaged. */
+  readonly views?: Views;
+  /** Also keeps the probabilities of all classes for each picture: 8 bytes each. */
+  readonly probabilities?: boolean;
   /** Called after each batch; `false` ends the evaluation early. */
   readonly onBatch?: (done: number, total: number) => boolean | undefined;
 }
+
+/** Samples in the order of the batch's, each set with as many. */
+export type Views = (batch: Batch) => readonly Batch[] | Promise<readonly Batch[]>;
 
 export interface Evaluation {
   /** Pictures looked at. */
@@ -36,6 +46,13 @@ export interface Evaluation {
   /** null when there are no more classes than k. */
   readonly topK: { readonly k: number; readonly accuracy: number } | null;
   readonly confusion: ConfusionMatrix;
+  readonly calibration: Calibration;
+  /** One class against the rest; null where there are too many classes or pictures to keep all their probabilities (4 million). */
+  readonly rocAuc: RocAuc | null;
+  /** What was said about each picture. */
+  readonly samples: SampleResults;
+  /** [N, classes] in the order of `samples`, when asked for. */
+  readonly probabilities: Float64Array | null;
   /** False when it was ended early. */
   readonly complete: boolean;
   readonly seconds: number;
@@ -44,41 +61,92 @@ export interface Evaluation {
 export async function evaluate(
   model: Module,
   data: DataLoader | Dataset,
-  { loss = null, normalize = null, topK = 5, batchSize = 64, onBatch }: EvaluateOptions = {},
+  options: EvaluateOptions = {},
 ): Promise<Evaluation> {
+  const { loss = null, topK = 5, batchSize = 64, probabilities: keepAll = false, onBatch } = options;
   const loader = asLoader(data, { batchSize });
-  const { classes } = loader.dataset;
+  const { classes, length } = loader.dataset;
   const start = performance.now();
   const confusion = new ConfusionMatrix(classes);
+  const samples = new SampleResults(length);
+  const ranksAll = classes.length <= mostRankedClasses && length * classes.length <= mostRankedValues;
+  const kept = keepAll || ranksAll ? new Float64Array(length * classes.length) : null;
   let [count, lossSum, hits, complete] = [0, 0, 0, true];
   for await (const batch of loader.epoch(0)) {
-    const { inputs, labels } = batchTensors(batch);
-    const asked = inEvalMode(model, () => {
-      const output = model.forward(prepare(inputs, normalize));
-      checkOutput(output, classes.length);
-      return loss === null ? [output] : [output, applyLoss(loss, output, labels)];
-    });
-    await realize(...asked);
-    const scores = await asked[0].data();
-    confusion.add(predictedClasses(scores, classes.length), batch.labels);
+    const { scores, lossValue } = await measure(model, batch, classes.length, options);
+    const predicted = predictedClasses(scores, classes.length);
+    const probabilities = probabilitiesOf(scores, classes.length);
+    confusion.add(predicted, batch.labels);
     hits += countTopK(scores, batch.labels, classes.length, topK);
-    if (loss !== null) lossSum += (await asked[1].item()) * batch.labels.length;
+    lossSum += lossValue * batch.labels.length;
+    for (const [i, actual] of batch.labels.entries()) {
+      const row = probabilities.subarray(i * classes.length, (i + 1) * classes.length);
+      samples.add({
+        index: batch.indices[i],
+        actual,
+        predicted: predicted[i],
+        confidence: row[predicted[i]],
+        probability: row[actual],
+      });
+    }
+    kept?.set(probabilities, count * classes.length);
     count += batch.labels.length;
-    if (onBatch?.(count, loader.dataset.length) === false) {
-      complete = count === loader.dataset.length;
+    if (onBatch?.(count, length) === false) {
+      complete = count === length;
       break;
     }
   }
+  const all = kept === null ? null : kept.subarray(0, count * classes.length);
+  const labels = Int32Array.from(samples, ({ actual }) => actual);
+  const right = Array.from(samples, ({ actual, predicted }) => actual === predicted);
   return {
     count,
     loss: loss === null ? null : lossSum / count,
     accuracy: confusion.accuracy,
     topK: topK < classes.length ? { k: topK, accuracy: hits / count } : null,
     confusion,
+    calibration: calibration(samples.confidences(), right),
+    rocAuc: ranksAll && all !== null ? rocAuc(all, labels, classes.length) : null,
+    samples,
+    probabilities: keepAll ? all : null,
     complete,
     seconds: (performance.now() - start) / 1000,
   };
 }
+
+const mostRankedClasses = 100;
+const mostRankedValues = 1 << 22;
+
+/** Scores of a batch, and its mean loss. Of several views, the scores are the logarithms of their mean probabilities. */
+async function measure(
+  model: Module,
+  batch: Batch,
+  classes: number,
+  { loss = null, normalize = null, views }: EvaluateOptions,
+): Promise<{ scores: ArrayLike<number>; lossValue: number }> {
+  const seen = views === undefined ? [batch] : await views(batch);
+  if (seen.length === 0) throw new ConfigError('evaluate: views gave no batch; at least one is needed');
+  const { labels } = batchTensors(batch);
+  const asked = inEvalMode(model, () => {
+    const outputs = seen.map((view) => {
+      const output: Tensor = model.forward(prepare(batchTensors(view).inputs, normalize));
+      checkOutput(output, classes);
+      return output;
+    });
+    const scores = outputs.length === 1 ? outputs[0] : logMeanProbability(outputs.map(rowsOf));
+    return loss === null ? [scores] : [scores, applyLoss(loss, scores, labels)];
+  });
+  await realize(...asked);
+  return { scores: await asked[0].data(), lossValue: loss === null ? 0 : await asked[1].item() };
+}
+
+/** Whatever the loss takes, scores or logarithms of probabilities: these are both. */
+function logMeanProbability(outputs: readonly Tensor[]): Tensor {
+  const sum = outputs.map((output) => output.softmax(1)).reduce((a, b) => a.add(b));
+  return sum.div(outputs.length).clamp(smallestNormal, 1).log();
+}
+
+const smallestNormal = 2 ** -126; // a probability of 0 would make the loss infinite
 
 export interface Prediction {
   /** Position of the class among the model's outputs. */

@@ -1,5 +1,6 @@
 /** The training loop and what goes with it. Run folders, which need a disk, are in index.node.ts. */
 
+export { type Calibration, type CalibrationBin, calibration } from './calibration.js';
 export {
   type Callback,
   EarlyStopping,
@@ -16,6 +17,17 @@ export {
   type Normalization,
   type Prediction,
   predict,
+  type Views,
 } from './evaluate.js';
-export { accuracy, type ClassReport, ConfusionMatrix, countTopK, predictedClasses } from './metrics.js';
+export {
+  accuracy,
+  type ClassMeans,
+  type ClassReport,
+  ConfusionMatrix,
+  countTopK,
+  predictedClasses,
+  probabilitiesOf,
+} from './metrics.js';
+export { type RocAuc, rocAuc } from './roc-auc.js';
+export { type SampleResult, SampleResults } from './sample-results.js';
 export { type FitResult, Trainer, type TrainerOptions, type TrainerState } from './trainer.js';

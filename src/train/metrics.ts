@@ -20,6 +20,27 @@ export function predictedClasses(scores: ArrayLike<number>, classes: number): In
   return out;
 }
 
+/**
+ * Scores, or logarithms of probabilities, [N, classes] → probabilities, in float64. A row in which one score is NaN, or all are −∞, has no
+ * probabilities: it becomes zeros.
+ */
+export function probabilitiesOf(scores: ArrayLike<number>, classes: number): Float64Array {
+  const rows = rowsOf(scores, classes);
+  const out = new Float64Array(scores.length);
+  for (let from = 0; from < rows * classes; from += classes) {
+    let most = -Infinity;
+    for (let i = from; i < from + classes; i++) most = Math.max(most, scores[i]); // NaN wins
+    if (Number.isNaN(most) || most === -Infinity) continue;
+    let sum = 0;
+    for (let i = from; i < from + classes; i++) {
+      out[i] = scores[i] === most ? 1 : Math.exp(scores[i] - most); // +∞ − +∞ is NaN
+      sum += out[i];
+    }
+    for (let i = from; i < from + classes; i++) out[i] /= sum;
+  }
+  return out;
+}
+
 /** Share of positions where the two agree. */
 export function accuracy(predicted: ArrayLike<number>, labels: ArrayLike<number>): number {
   requireSameLength('accuracy', predicted, labels);
@@ -115,24 +136,37 @@ export class ConfusionMatrix {
   }
 
   /** Plain means over the classes, each counting alike. */
-  macro(): Pick<ClassReport, 'precision' | 'recall' | 'f1'> {
-    const rows = this.perClass();
-    const mean = (of: (row: ClassReport) => number) =>
-      ratio(
-        rows.reduce((sum, row) => sum + of(row), 0),
-        rows.length,
-      );
-    return { precision: mean((r) => r.precision), recall: mean((r) => r.recall), f1: mean((r) => r.f1) };
+  macro(): ClassMeans {
+    return meansOf(this.perClass(), () => 1);
+  }
+
+  /** Means over the classes, each counting by how many pictures it has; the weighted recall is the accuracy. */
+  weighted(): ClassMeans {
+    return meansOf(this.perClass(), ({ support }) => support);
   }
 
   /** The pairs that are mixed up most often, most first. */
   worst(count: number): { actual: number; predicted: number; count: number }[] {
     const n = this.classes.length;
-    return Array.from(this.counts, (found, i) => ({ actual: Math.floor(i / n), predicted: i % n, count: found }))
-      .filter((pair) => pair.actual !== pair.predicted && pair.count > 0)
-      .sort((a, b) => b.count - a.count)
-      .slice(0, count);
+    const pairs: { actual: number; predicted: number; count: number }[] = [];
+    for (const [i, found] of this.counts.entries()) {
+      const [actual, predicted] = [Math.floor(i / n), i % n];
+      if (found > 0 && actual !== predicted) pairs.push({ actual, predicted, count: found });
+    }
+    return pairs.sort((a, b) => b.count - a.count).slice(0, count);
   }
+}
+
+export type ClassMeans = Pick<ClassReport, 'precision' | 'recall' | 'f1'>;
+
+function meansOf(rows: readonly ClassReport[], weight: (row: ClassReport) => number): ClassMeans {
+  const total = rows.reduce((sum, row) => sum + weight(row), 0);
+  const mean = (of: (row: ClassReport) => number) =>
+    ratio(
+      rows.reduce((sum, row) => sum + weight(row) * of(row), 0),
+      total,
+    );
+  return { precision: mean((r) => r.precision), recall: mean((r) => r.recall), f1: mean((r) => r.f1) };
 }
 
 function ratio(part: number, whole: number): number {
