@@ -12,7 +12,7 @@ export {
 } from './dataset.js';
 export { DataLoader, type DataLoaderOptions, type LoadedBatch, type LoaderPosition } from './loader.js';
 export { batchTensors, normalizeTensor } from './on-device.js';
-export { preprocess } from './preprocess.js';
+export { contain, preprocess } from './preprocess.js';
 export { Random } from './random.js';
 export { centerCrop, type Planes, type ResizeFilter, resize, resizeShorterSide } from './resize.js';
 export { permutation } from './shuffle.js';

@@ -2,7 +2,7 @@
 
 import type { Preprocessing } from '../models/index.js';
 import { ConfigError } from '../util/errors.js';
-import { centerCrop, type Planes, resizeShorterSide } from './resize.js';
+import { centerCrop, type Planes, resizeShorterSide, resize as resizeTo } from './resize.js';
 
 /**
  * The middle of a picture at the size the weights want, still as bytes: [C, H, W] → [C, crop height, crop width]. A grey picture serves a model
@@ -10,15 +10,33 @@ import { centerCrop, type Planes, resizeShorterSide } from './resize.js';
  * @throws {ConfigError} if the channels do not fit the statistics.
  */
 export function preprocess(picture: Planes, { resize, crop, interpolation, mean }: Preprocessing): Planes {
-  const fitted = centerCrop(resizeShorterSide(picture, resize, interpolation), ...crop);
-  const [channels, height, width] = fitted.shape;
-  if (channels === mean.length) return fitted;
+  return withChannels(centerCrop(resizeShorterSide(picture, resize, interpolation), ...crop), mean.length);
+}
+
+/**
+ * All of a picture, as large as fits, in the middle of black bars where its aspect ratio is another: for models that learned from whole pictures,
+ * such as MNIST's. Shapes and errors are those of `preprocess`.
+ */
+export function contain(picture: Planes, { crop, interpolation, mean }: Preprocessing): Planes {
+  const [, height, width] = picture.shape;
+  const scale = Math.min(crop[0] / height, crop[1] / width);
+  const scaled = (size: number) => Math.max(1, Math.round(size * scale));
+  return withChannels(
+    centerCrop(resizeTo(picture, scaled(height), scaled(width), interpolation), ...crop),
+    mean.length,
+  );
+}
+
+/** A grey picture's plane as many times as there are channels. */
+function withChannels(picture: Planes, wanted: number): Planes {
+  const [channels, height, width] = picture.shape;
+  if (channels === wanted) return picture;
   if (channels !== 1) {
     throw new ConfigError(
-      `preprocess: a picture of ${channels} channels for weights of ${mean.length}: decode it with channels: ${mean.length}`,
+      `preprocess: a picture of ${channels} channels for weights of ${wanted}: decode it with channels: ${wanted}`,
     );
   }
-  const data = new Uint8Array(mean.length * height * width);
-  for (let c = 0; c < mean.length; c++) data.set(fitted.data, c * height * width);
-  return { data, shape: [mean.length, height, width] };
+  const data = new Uint8Array(wanted * height * width);
+  for (let c = 0; c < wanted; c++) data.set(picture.data, c * height * width);
+  return { data, shape: [wanted, height, width] };
 }
