@@ -15,6 +15,13 @@ export { batchTensors, normalizeTensor } from './on-device.js';
 export { contain, preprocess } from './preprocess.js';
 export { Random } from './random.js';
 export { centerCrop, type Planes, type ResizeFilter, resize, resizeShorterSide } from './resize.js';
+export {
+  balancedSampler,
+  classWeights,
+  type Sampler,
+  WeightedSampler,
+  type WeightedSamplerOptions,
+} from './sampler.js';
 export { permutation } from './shuffle.js';
 export {
   compose,

@@ -5,6 +5,7 @@
 
 import { ConfigError } from '../util/errors.js';
 import type { Batch, Dataset } from './dataset.js';
+import type { Sampler } from './sampler.js';
 import { permutation } from './shuffle.js';
 import type { Transform } from './transforms/index.js';
 
@@ -12,6 +13,8 @@ export interface DataLoaderOptions {
   batchSize?: number;
   /** A new order each epoch. */
   shuffle?: boolean;
+  /** Decides which samples an epoch takes, in place of all of them once. */
+  sampler?: Sampler;
   seed?: number;
   /** Leaves out the last batch of an epoch when it is smaller than the others. */
   dropLast?: boolean;
@@ -37,13 +40,22 @@ export class DataLoader implements AsyncIterable<LoadedBatch> {
   readonly seed: number;
   #position: LoaderPosition = { epoch: 0, batch: 0 };
   readonly #shuffle: boolean;
+  readonly #sampler: Sampler | null;
   readonly #dropLast: boolean;
   readonly #prefetch: number;
   readonly #transform: Transform | null;
 
   constructor(
     readonly dataset: Dataset,
-    { batchSize = 64, shuffle = false, seed = 0, dropLast = false, prefetch = 1, transform }: DataLoaderOptions = {},
+    {
+      batchSize = 64,
+      shuffle = false,
+      sampler,
+      seed = 0,
+      dropLast = false,
+      prefetch = 1,
+      transform,
+    }: DataLoaderOptions = {},
   ) {
     if (!Number.isInteger(batchSize) || batchSize < 1) {
       throw new ConfigError(`DataLoader: batchSize is a positive integer, not ${batchSize}`);
@@ -52,9 +64,13 @@ export class DataLoader implements AsyncIterable<LoadedBatch> {
       throw new ConfigError(`DataLoader: prefetch is a number of batches, 0 or more, not ${prefetch}`);
     }
     if (!Number.isSafeInteger(seed)) throw new ConfigError(`DataLoader: seed is an integer, not ${seed}`);
+    if (sampler !== undefined && shuffle) {
+      throw new ConfigError('DataLoader: a sampler decides the order itself; leave shuffle out');
+    }
     this.batchSize = batchSize;
     this.seed = seed;
     this.#shuffle = shuffle;
+    this.#sampler = sampler ?? null;
     this.#dropLast = dropLast;
     this.#prefetch = prefetch;
     this.#transform = transform ?? null;
@@ -62,8 +78,13 @@ export class DataLoader implements AsyncIterable<LoadedBatch> {
 
   /** Batches in one epoch. */
   get length(): number {
-    const whole = this.dataset.length / this.batchSize;
+    const whole = this.samples / this.batchSize;
     return this.#dropLast ? Math.floor(whole) : Math.ceil(whole);
+  }
+
+  /** Samples in one epoch, a last batch that is left out included. */
+  get samples(): number {
+    return this.#sampler?.length ?? this.dataset.length;
   }
 
   /** The batch that a `for await` over the loader would hand out next. */
@@ -120,6 +141,7 @@ export class DataLoader implements AsyncIterable<LoadedBatch> {
   }
 
   #order(epoch: number): Int32Array {
+    if (this.#sampler !== null) return this.#sampler.order({ seed: this.seed, epoch });
     const n = this.dataset.length;
     if (this.#shuffle) return permutation(n, { seed: this.seed, step: epoch });
     return Int32Array.from({ length: n }, (_, i) => i);
