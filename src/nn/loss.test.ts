@@ -69,6 +69,42 @@ describe.each(golden.map((g) => [title(g), g] as const))('%s', (_, g) => {
   });
 });
 
+/** Shares of classes and smoothing for log-probabilities, and distillation: test/golden/training.py. */
+const training = JSON.parse(readFileSync(new URL('../../test/golden/data/training.json', import.meta.url), 'utf8'));
+
+describe.each(targets)('training losses on $name', ({ target: on, tolerance }) => {
+  const near = async (actual: Tensor, expected: number[], what: string) =>
+    expectClose(actual, { shape: [...actual.shape], data: expected }, tolerance, what);
+
+  it('nll takes shares of classes and smoothing, by class weights too', async () => {
+    setDevice(on);
+    for (const { soft, options, weight, input, target, output, grad: slope } of training.nll) {
+      const x = tensor(input, { shape: [5, 4] });
+      const wanted = soft ? tensor(target, { shape: [5, 4] }) : tensor(target, { dtype: 'int32' });
+      const loss = losses.nll(x, wanted, { ...options, weight: tensor(weight) });
+      const d = grad(loss.sum(), x);
+      await realize(loss, d);
+      await near(loss, output, 'loss');
+      await near(d, slope, 'gradient');
+    }
+  });
+
+  it('distillation is T² · KL of the softened answers, of scores or of their logarithms', async () => {
+    setDevice(on);
+    for (const { temperature, student, teacher, output, grad: slope } of training.distil) {
+      const x = tensor(student, { shape: [6, 5] });
+      const t = tensor(teacher, { shape: [6, 5] });
+      const loss = losses.distillationLoss(x, t, { temperature });
+      const d = grad(loss, x);
+      const same = losses.distillationLoss(x.logSoftmax(1), t.logSoftmax(1), { temperature });
+      await realize(loss, d, same);
+      await near(loss, [output], 'loss');
+      await near(d, slope, 'gradient');
+      await near(same, [output], 'of logarithms');
+    }
+  });
+});
+
 describe('losses', () => {
   it('have a module each that computes the same', async () => {
     const input = tensor([[0.2, -1, 0.5]]);
@@ -158,6 +194,10 @@ describe('losses', () => {
     [
       () => losses.crossEntropy(zeros([2, 3]), tensor([0, 1], { dtype: 'int32' }), { weight: zeros([2]) }),
       'loss: class weights do not fit\n  weight  [2]\n  input   [2, 3]   N C …\n  There are 3 classes; pass a weight of shape [3].',
+    ],
+    [
+      () => losses.distillationLoss(zeros([1, 2]), zeros([1, 2]), { temperature: 0 }),
+      'distillationLoss: temperature must be above 0; got 0',
     ],
     [() => losses.huber(zeros([1]), zeros([1]), { delta: 0 }), 'huber: delta must be above 0; got 0'],
     [

@@ -18,56 +18,55 @@ export interface LossOptions {
 }
 
 export interface NLLOptions extends LossOptions {
-  /** [C]: rescales each class; the mean divides by the sum of the weights used. */
+  /** [C]: rescales each class; the mean of class indices divides by the sum of the weights used, that of shares by the number of samples. */
   readonly weight?: Tensor | null;
   /** Targets of this value count nothing. */
   readonly ignoreIndex?: number;
-}
-
-export interface CrossEntropyOptions extends NLLOptions {
-  /** Mixes this much of the uniform distribution into the target. */
+  /** Mixes this much of the uniform distribution into the target. Szegedy et al. 2015, arXiv:1512.00567. */
   readonly labelSmoothing?: number;
 }
 
+export type CrossEntropyOptions = NLLOptions;
+
 /**
- * Negative log-likelihood of class indices under log-probabilities: input [N, C, …] (or [C]) and integer target [N, …] (or []).
+ * Negative log-likelihood of targets under log-probabilities: input [N, C, …] (or [C]) with class indices [N, …] (or []), or with shares of the
+ * classes (float32, of the input's shape), as MixUp makes them; PyTorch takes those, and labelSmoothing, in `crossEntropy` alone.
  * @throws {ShapeError} if the shapes do not belong together. @throws {ConfigError} if a target that is on the host is no class.
  */
-export function nll(
-  input: Tensor,
-  target: Tensor,
-  { weight = null, ignoreIndex = -100, reduction = 'mean' }: NLLOptions = {},
-): Tensor {
-  const { picked, counted } = pickClasses('nll', input, target, weight, ignoreIndex);
-  return reduce(picked.neg(), reduction, counted);
+export function nll(input: Tensor, target: Tensor, options: NLLOptions = {}): Tensor {
+  return likelihoodLoss('nll', input, target, options);
 }
 
 /**
- * Cross-entropy of logits [N, C, …] (or [C]) with class indices [N, …], or with probabilities of the input's shape: `logSoftmax` and `nll` in one.
+ * Cross-entropy of logits [N, C, …] (or [C]) with class indices [N, …], or with shares of the classes of the input's shape: `logSoftmax` and `nll`
+ * in one.
  * @throws {ShapeError} if the shapes do not belong together. @throws {ConfigError} if a target that is on the host is no class.
  */
 export function crossEntropy(input: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor {
-  const { weight = null, ignoreIndex = -100, labelSmoothing = 0, reduction = 'mean' } = options;
-  if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
-    throw new ConfigError(`crossEntropy: labelSmoothing must lie within 0 … 1; got ${labelSmoothing}`);
-  }
-  const axis = classAxis(input);
-  warnOfSoftmax(input);
-  const classes = input.shape[axis];
   if (input.shape.length === 0)
     throw new ShapeError('crossEntropy: input needs a class axis: [N, C, …] or [C]; got []');
-  const logp = input.logSoftmax(axis);
+  warnOfSoftmax(input);
+  return likelihoodLoss('crossEntropy', input.logSoftmax(classAxis(input)), target, options);
+}
 
-  if (sameShape(input.shape, target.shape) && target.dtype === 'float32') {
+function likelihoodLoss(op: string, logp: Tensor, target: Tensor, options: NLLOptions): Tensor {
+  const { weight = null, ignoreIndex = -100, labelSmoothing = 0, reduction = 'mean' } = options;
+  if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
+    throw new ConfigError(`${op}: labelSmoothing must lie within 0 … 1; got ${labelSmoothing}`);
+  }
+  const axis = classAxis(logp);
+  const classes = logp.shape[axis];
+
+  if (target.dtype === 'float32' && sameShape(logp.shape, target.shape)) {
     const smooth = labelSmoothing === 0 ? target : target.mul(1 - labelSmoothing).add(labelSmoothing / classes);
-    const weighted = weight === null ? smooth.mul(logp) : smooth.mul(logp).mul(alongClasses(weight, input));
+    const weighted = weight === null ? smooth.mul(logp) : smooth.mul(logp).mul(alongClasses(weight, logp));
     const losses = weighted.sum(axis).neg();
     return reduction === 'mean' ? losses.sum().div(Math.max(1, losses.size)) : reduce(losses, reduction);
   }
 
-  const { picked, counted, valid } = pickClasses('crossEntropy', logp, target, weight, ignoreIndex);
+  const { picked, counted, valid } = pickClasses(op, logp, target, weight, ignoreIndex);
   if (labelSmoothing === 0) return reduce(picked.neg(), reduction, counted);
-  const all = (weight === null ? logp : logp.mul(alongClasses(weight, input))).sum(axis);
+  const all = (weight === null ? logp : logp.mul(alongClasses(weight, logp))).sum(axis);
   const spread = where(valid, all, 0).mul(labelSmoothing / classes);
   return reduce(
     picked
@@ -77,6 +76,22 @@ export function crossEntropy(input: Tensor, target: Tensor, options: CrossEntrop
     reduction,
     counted,
   );
+}
+
+/**
+ * How far a student's answers are from its teacher's, both scores [N, C] (or logarithms of probabilities): T² · KL(softmax(teacher / T) ‖ softmax(student
+ * / T)), the mean over the samples. A temperature above 1 lets the teacher's small probabilities speak; T² keeps the gradients' size. Hinton et al. 2015,
+ * arXiv:1503.02531.
+ */
+export function distillationLoss(
+  student: Tensor,
+  teacher: Tensor,
+  { temperature = 4 }: { temperature?: number } = {},
+): Tensor {
+  if (!(temperature > 0)) throw new ConfigError(`distillationLoss: temperature must be above 0; got ${temperature}`);
+  requireSameShape('distillationLoss', student, teacher);
+  const soften = (scores: Tensor) => scores.div(temperature).logSoftmax(1);
+  return klDiv(soften(student), soften(teacher), { reduction: 'batchmean', logTarget: true }).mul(temperature ** 2);
 }
 
 /** (input − target)². */
