@@ -33,7 +33,7 @@ export function unfreeze(model: Module, patterns: PathPattern | readonly PathPat
 
 function setTraining(model: Module, patterns: PathPattern | readonly PathPattern[], trains: boolean): string[] {
   const list = Array.isArray(patterns) ? (patterns as readonly PathPattern[]) : [patterns as PathPattern];
-  const tests = list.map((pattern) => ({ pattern, matches: matcher(pattern), used: false }));
+  const tests = list.map((pattern) => ({ pattern, matches: pathMatcher(pattern), used: false }));
   const names = (path: string) => tests.filter(({ matches }) => matches(path));
 
   const parameters = [...model.namedParameters()];
@@ -71,7 +71,8 @@ function keepsStatistics(module: Module): module is StatisticsLayer {
   return statisticsLayers.some((Layer) => module instanceof Layer);
 }
 
-function matcher(pattern: PathPattern): (path: string) => boolean {
+/** Whether a path is among those that `pattern` names. */
+export function pathMatcher(pattern: PathPattern): (path: string) => boolean {
   if (typeof pattern !== 'string') {
     const plain = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, '')); // those remember where they stopped
     return (path) => plain.test(path);

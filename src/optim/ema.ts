@@ -1,13 +1,14 @@
 /**
- * Exponential moving average of a model's weights: often better than the weights themselves. Polyak and Juditsky 1992; as in torchvision's
- * references, buffers of floats are averaged too and the others are copied.
+ * Exponential moving average of a model's weights: often better than the weights themselves. Polyak and Juditsky 1992; as in timm's ModelEmaV3,
+ * buffers of floats (running statistics) are averaged too and the others are copied.
  */
 
-import { buffer, noGrad, realize, type Tensor, tensor, zerosLike } from '../tensor/index.js';
+import { loadSlots, type State } from '../nn/state.js';
+import { buffer, noGrad, realize, type Tensor, tensor } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
 
 /** A module, or anything with a state. */
-interface Averaged {
+export interface Averaged {
   stateDict(): Record<string, Tensor>;
 }
 
@@ -33,8 +34,7 @@ export class EMA {
     this.decay = decay;
     this.warmup = warmup;
     for (const [name, value] of Object.entries(model.stateDict())) {
-      this.#average[name] = buffer(zerosLike(value), { name: `ema.${name}` });
-      this.#average[name].assign(value);
+      this.#average[name] = buffer(value, { name: `ema.${name}` });
     }
   }
 
@@ -55,7 +55,7 @@ export class EMA {
   async swap(): Promise<void> {
     for (const [name, value] of Object.entries(this.#model.stateDict())) {
       const average = this.#average[name];
-      const held = average.add(0); // the value before the assignment below
+      const held = average.detach(); // the value before the assignment below
       average.assign(value);
       value.assign(held);
     }
@@ -78,11 +78,10 @@ export class EMA {
     return { ...this.#average };
   }
 
-  loadStateDict(state: Readonly<Record<string, Tensor>>, updates = 0): void {
-    const missing = Object.keys(this.#average).filter((name) => !(name in state));
-    if (missing.length > 0)
-      throw new ConfigError(`EMA: the state lacks ${missing.slice(0, 8).join(', ')}${missing.length > 8 ? ' …' : ''}`);
-    for (const [name, average] of Object.entries(this.#average)) average.assign(state[name]);
+  /** @throws {ConfigError} for a state that lacks something, or has it in another shape; then nothing was changed. */
+  loadStateDict(state: State, updates = 0): void {
+    const slots = Object.entries(this.#average).map(([name, tensor]) => ({ tensor, paths: [name], optional: false }));
+    loadSlots('EMA', slots, state);
     this.updates = updates;
   }
 }

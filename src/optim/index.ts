@@ -12,6 +12,7 @@ export {
   type ParamGroup,
   type StepOptions,
 } from './optimizer.js';
+export { type NamedGroup, type ParamGroupsOptions, paramGroups } from './param-groups.js';
 export { RMSprop, type RMSpropOptions } from './rmsprop.js';
 export * from './schedules.js';
 export { SGD, type SGDOptions } from './sgd.js';

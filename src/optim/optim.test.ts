@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { BatchNorm2d, Conv2d, Linear, Sequential } from '../nn/index.js';
+import { BatchNorm1d, BatchNorm2d, Conv2d, Linear, Sequential } from '../nn/index.js';
+import { crossEntropy } from '../nn/loss.js';
 import { ReferenceTarget } from '../ops/reference/index.js';
 import { device, manualSeed, Parameter, randn, realize, setDevice, tensor } from '../tensor/index.js';
 import * as optim from './index.js';
@@ -268,6 +269,51 @@ describe('EMA', () => {
     const plain = await losses(false);
     expect(plain[3]).toBeLessThan(plain[0]);
     for (const [i, loss] of (await losses(true)).entries()) expect(Math.abs(loss - plain[i])).toBeLessThan(1e-6);
+  });
+
+  it("equals timm's ModelEmaV3, running statistics included", async () => {
+    const golden = JSON.parse(
+      readFileSync(new URL('../../test/golden/data/training.json', import.meta.url), 'utf8'),
+    ).ema;
+    setDevice(targets[1].target);
+    const net = new Sequential(new Linear(3, 4), new BatchNorm1d(4), new Linear(4, 2));
+    const shapes = Object.entries(net.stateDict()).map(([name, t]) => [name, t.shape] as const);
+    net.loadStateDict(Object.fromEntries(shapes.map(([name, shape]) => [name, { shape, data: golden.start[name] }])));
+    const ema = new optim.EMA(net, { decay: 0.9 });
+    const opt = new optim.SGD(net.parameters(), { lr: 0.1, momentum: 0.9 });
+    for (let i = 0; i < 5; i++) {
+      const x = tensor(golden.x.slice(12 * i, 12 * i + 12), { shape: [4, 3] });
+      const y = tensor(golden.y.slice(4 * i, 4 * i + 4), { dtype: 'int32' });
+      opt.zeroGrad();
+      crossEntropy(net.forward(x), y).backward();
+      opt.update();
+      ema.update();
+      await realize();
+    }
+    for (const [what, state] of Object.entries({ model: net.stateDict(), average: ema.stateDict() })) {
+      for (const [name, t] of Object.entries(state)) {
+        const wanted: number[] = golden[what][name];
+        // Five steps of rounding; the steps themselves depend on them.
+        (await t.data()).forEach((v, i) => void expect(Math.abs(v - wanted[i]), `${what} ${name}`).toBeLessThan(2e-6));
+      }
+    }
+  });
+
+  it('gives weights back to the bit, and takes up a saved average', async () => {
+    setDevice(targets[1].target);
+    const a = new Parameter([1, -0, 3]);
+    const ema = new optim.EMA({ stateDict: () => ({ a }) }, { decay: 0.5 });
+    await realize();
+    a.assign(new Float32Array([2, -0, -1e-30]));
+    ema.update();
+    const saved = { a: { shape: [3], data: await ema.stateDict().a.data() } };
+    expect([...saved.a.data]).toEqual([1.5, 0, 1.5]);
+    await ema.use(async () => expect([...(await a.data())]).toEqual([1.5, 0, 1.5]));
+    expect([...(await a.data())]).toEqual([2, -0, Math.fround(-1e-30)]);
+    const other = new optim.EMA({ stateDict: () => ({ a }) }, { decay: 0.5 });
+    other.loadStateDict(saved, 1);
+    expect([...(await other.stateDict().a.data())]).toEqual([1.5, 0, 1.5]);
+    expect(() => other.loadStateDict({})).toThrow('loadStateDict: the state does not fit EMA\n  missing     a [3]');
   });
 
   it('covers buffers and begins with the model', async () => {
