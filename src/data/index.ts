@@ -14,7 +14,19 @@ export { DataLoader, type DataLoaderOptions, type LoadedBatch, type LoaderPositi
 export { batchTensors, normalizeTensor } from './on-device.js';
 export { contain, preprocess } from './preprocess.js';
 export { Random } from './random.js';
-export { centerCrop, type Planes, type ResizeFilter, resize, resizeShorterSide } from './resize.js';
+export {
+  type Box,
+  centerCrop,
+  type Interleaved,
+  type Planes,
+  type ResizeFilter,
+  resize,
+  resizeAndCrop,
+  resizeBox,
+  resizedSize,
+  resizeInterleaved,
+  resizeShorterSide,
+} from './resize.js';
 export {
   balancedSampler,
   classWeights,

@@ -2,15 +2,18 @@
 
 import type { Preprocessing } from '../models/index.js';
 import { ConfigError } from '../util/errors.js';
-import { centerCrop, type Planes, resizeShorterSide, resize as resizeTo } from './resize.js';
+import { centerCrop, type Interleaved, type Planes, resizeAndCrop, resize as resizeTo } from './resize.js';
 
 /**
  * The middle of a picture at the size the weights want, still as bytes: [C, H, W] → [C, crop height, crop width]. A grey picture serves a model
  * of colours with the same plane three times. Divide by 255 and take out `mean` and `std` afterwards (`data.normalizeTensor`, `predict`).
  * @throws {ConfigError} if the channels do not fit the statistics.
  */
-export function preprocess(picture: Planes, { resize, crop, interpolation, mean }: Preprocessing): Planes {
-  return withChannels(centerCrop(resizeShorterSide(picture, resize, interpolation), ...crop), mean.length);
+export function preprocess(
+  picture: Planes | Interleaved,
+  { resize, crop, interpolation, mean }: Preprocessing,
+): Planes {
+  return withChannels(resizeAndCrop(picture, resize, crop, interpolation), mean.length);
 }
 
 /**

@@ -1,0 +1,336 @@
+/**
+ * The two loops in which resizing spends its time, in WebAssembly SIMD: a matrix of bytes transposed, and rows made as weighted sums of other
+ * rows. (Columns are resized as the rows of the transposed picture: reading along a row, neighbouring bytes share their weight, and all lanes
+ * work.) A small module of its own: it runs at once, in any worker and any page, with no device open.
+ *
+ * The sums are those of Pillow to the bit: a weight w has 22 bits behind the point and does not fit the multiplier of 16-bit pairs, so it comes
+ * as 2¹¹·high + low, and so does the sum.
+ */
+
+import { emitModule } from '../codegen/wasm/module.js';
+import { emitOp, WASM } from '../codegen/wasm/opcodes.js';
+import { ByteWriter } from '../codegen/wasm/writer.js';
+
+/** Bits behind the point of a weight. */
+export const weightBits = 22;
+const lowBits = 11;
+
+export interface ResizeKernel {
+  readonly memory: WebAssembly.Memory;
+  /**
+   * Bytes [rows, cols] at `src` → [cols, rows] at `dst`; the strides are bytes from row to row. Works in blocks of 16 rows and 8 columns: what lies
+   * behind the last whole one is read and written too.
+   */
+  transpose(src: number, srcStride: number, dst: number, dstStride: number, rows: number, cols: number): void;
+  /**
+   * `count` rows of `bytes` bytes (a multiple of 16) at `dst`, each a weighted sum of successive rows at `src`, rounded and clamped. `table` says
+   * which: see `writeTable`.
+   */
+  weigh(
+    table: number,
+    count: number,
+    src: number,
+    srcStride: number,
+    dst: number,
+    dstStride: number,
+    bytes: number,
+  ): void;
+}
+
+/** Weights of the input rows of each output row, as multiples of 2⁻²². */
+export interface Taps {
+  readonly starts: Int32Array;
+  readonly counts: Int32Array;
+  readonly weights: Int32Array; // [output rows][longest]
+  readonly longest: number;
+}
+
+/** Bytes of the table for `taps`. */
+export function tableBytes({ counts }: Taps): number {
+  let words = 0;
+  for (const count of counts) words += 2 + 2 * ((count + 1) >> 1);
+  return 4 * words;
+}
+
+/**
+ * Of each output row: its first input row, how many pairs of them, and for each pair its high and its low halves. A last pair of one has a weight
+ * of 0 for the row after it, which is therefore read.
+ */
+export function writeTable(
+  words: Int32Array,
+  { starts, counts, weights, longest }: Taps,
+  from: number,
+  to: number,
+  origin: number,
+): void {
+  let at = 0;
+  for (let o = from; o < to; o++) {
+    const count = counts[o];
+    words[at++] = starts[o] - origin;
+    words[at++] = (count + 1) >> 1;
+    for (let i = 0; i < count; i += 2) {
+      const first = weights[o * longest + i];
+      const second = i + 1 < count ? weights[o * longest + i + 1] : 0;
+      const mask = (1 << lowBits) - 1;
+      words[at++] = ((first >> lowBits) & 0xffff) | ((second >> lowBits) << 16);
+      words[at++] = (first & mask) | ((second & mask) << 16);
+    }
+  }
+}
+
+let compiled: WebAssembly.Module | null = null;
+
+/** An instance with a memory of its own; null where the engine has no SIMD. */
+export function resizeKernel(): ResizeKernel | null {
+  try {
+    compiled ??= new WebAssembly.Module(resizeModule());
+  } catch {
+    return null;
+  }
+  const memory = new WebAssembly.Memory({ initial: 1 });
+  const { transpose, weigh } = new WebAssembly.Instance(compiled, { env: { memory } }).exports as unknown as Pick<
+    ResizeKernel,
+    'transpose' | 'weigh'
+  >;
+  return { memory, transpose, weigh };
+}
+
+function resizeModule(): Uint8Array<ArrayBuffer> {
+  const functions = [
+    { params: 6, results: 0 as const, body: transposeBody(), exportAs: 'transpose' },
+    { params: 7, results: 0 as const, body: weighBody(), exportAs: 'weigh' },
+  ];
+  return emitModule(functions, { relaxedSimd: false, threads: false });
+}
+
+/** Four rounds of interleaving: bytes, then pairs, fours and eights of them. */
+function transposeBody(): Uint8Array {
+  const f = new FunctionWriter(6);
+  const [src, srcStride, dst, dstStride, rows, cols] = [0, 1, 2, 3, 4, 5];
+  const [y, x, from, to, walk] = f.ints(5);
+  const v = f.vectors(16);
+
+  f.repeat(y, rows, 16, () => {
+    f.set(from, () => f.sum(src, () => f.product(y, srcStride)));
+    f.set(to, () => f.sum(dst, () => f.get(y)));
+    f.repeat(x, cols, 8, () => {
+      f.set(walk, () => f.get(from));
+      for (const row of v) {
+        f.set(row, () => f.load(WASM.v128Load64Zero, walk, 3));
+        f.advance(walk, srcStride);
+      }
+      let blocks = v.slice(0, 8);
+      for (let i = 0; i < 8; i++) f.set(blocks[i], () => f.interleave(v[2 * i], v[2 * i + 1], 1, 'low'));
+      // The upper eight are free now: each round writes there what it reads here.
+      let free = v.slice(8);
+      for (const size of [2, 4, 8]) {
+        const apart = size / 2; // how many blocks show the same rows
+        const made: number[] = [];
+        for (let rowBlock = 0; rowBlock < 8 / size; rowBlock++) {
+          for (let part = 0; part < apart; part++) {
+            const first = blocks[2 * rowBlock * apart + part];
+            const second = blocks[(2 * rowBlock + 1) * apart + part];
+            for (const half of ['low', 'high'] as const) {
+              const target = free[made.length];
+              f.set(target, () => f.interleave(first, second, size, half));
+              made.push(target);
+            }
+          }
+        }
+        [blocks, free] = [made, blocks];
+      }
+      f.set(walk, () => f.get(to));
+      for (const column of blocks) {
+        f.store(walk, column);
+        f.advance(walk, dstStride);
+      }
+      f.set(to, () => f.get(walk));
+      f.set(from, () => f.sum(from, () => f.int(8)));
+    });
+  });
+  return f.finish();
+}
+
+function weighBody(): Uint8Array {
+  const f = new FunctionWriter(7);
+  const [table, count, src, srcStride, dst, dstStride, bytes] = [0, 1, 2, 3, 4, 5, 6];
+  const [o, x, first, from, weight, pair, pairs] = f.ints(7);
+  const [a, b, both] = f.vectors(3);
+  const [high, low] = [f.vectors(4), f.vectors(4)];
+
+  f.repeat(o, count, 1, () => {
+    f.set(first, () =>
+      f.sum(src, () => {
+        f.load(WASM.i32Load, table, 2);
+        f.get(srcStride);
+        f.op(WASM.i32Mul);
+      }),
+    );
+    f.set(pairs, () => f.load(WASM.i32Load, table, 2, 4));
+    f.set(table, () => f.sum(table, () => f.int(8)));
+    f.repeat(x, bytes, 16, () => {
+      for (const part of high) f.set(part, () => f.splat(0));
+      for (const part of low) f.set(part, () => f.splat(1 << (weightBits - 1)));
+      f.set(from, () => f.sum(first, () => f.get(x)));
+      f.set(weight, () => f.get(table));
+      f.repeat(pair, pairs, 1, () => {
+        f.set(a, () => f.load(WASM.v128Load, from, 0));
+        f.advance(from, srcStride);
+        f.set(b, () => f.load(WASM.v128Load, from, 0));
+        f.advance(from, srcStride);
+        for (let part = 0; part < 4; part++) {
+          const [side, extend] = part % 2 === 0 ? [0, WASM.i16x8ExtendLowI8x16U] : [1, WASM.i16x8ExtendHighI8x16U];
+          if (side === 0) f.set(both, () => f.interleave(a, b, 1, part === 0 ? 'low' : 'high'));
+          for (const [sums, offset] of [
+            [high, 0],
+            [low, 4],
+          ] as const) {
+            f.set(sums[part], () => {
+              f.get(both);
+              f.op(extend);
+              f.load(WASM.v128Load32Splat, weight, 2, offset);
+              f.op(WASM.i32x4DotI16x8S);
+              f.get(sums[part]);
+              f.op(WASM.i32x4Add);
+            });
+          }
+        }
+        f.set(weight, () => f.sum(weight, () => f.int(8)));
+      });
+      const whole = (part: number) => {
+        f.get(high[part]);
+        f.int(lowBits);
+        f.op(WASM.i32x4Shl);
+        f.get(low[part]);
+        f.op(WASM.i32x4Add);
+        f.int(weightBits);
+        f.op(WASM.i32x4ShrS);
+      };
+      f.set(a, () => {
+        for (const part of [0, 2]) {
+          whole(part);
+          whole(part + 1);
+          f.op(WASM.i16x8NarrowI32x4S);
+        }
+        f.op(WASM.i8x16NarrowI16x8U);
+      });
+      f.set(from, () => f.sum(dst, () => f.get(x)));
+      f.store(from, a);
+    });
+    f.advance(dst, dstStride);
+    f.set(table, () => f.get(weight)); // behind the last pair: the next row
+  });
+  return f.finish();
+}
+
+/** Writes a function statement by statement; operands are functions that leave their value on the stack. */
+class FunctionWriter {
+  private readonly w = new ByteWriter(4096);
+  private readonly types: number[] = [];
+
+  constructor(private readonly params: number) {}
+
+  ints(count: number): number[] {
+    return Array.from({ length: count }, () => this.params + this.types.push(0x7f) - 1);
+  }
+
+  vectors(count: number): number[] {
+    return Array.from({ length: count }, () => this.params + this.types.push(0x7b) - 1);
+  }
+
+  op(code: number): void {
+    emitOp(this.w, code);
+  }
+
+  get(local: number): void {
+    this.op(WASM.localGet);
+    this.w.u32(local);
+  }
+
+  set(local: number, value: () => void): void {
+    value();
+    this.op(WASM.localSet);
+    this.w.u32(local);
+  }
+
+  int(value: number): void {
+    this.op(WASM.i32Const);
+    this.w.s32(value);
+  }
+
+  sum(local: number, value: () => void): void {
+    this.get(local);
+    value();
+    this.op(WASM.i32Add);
+  }
+
+  product(a: number, b: number): void {
+    this.get(a);
+    this.get(b);
+    this.op(WASM.i32Mul);
+  }
+
+  /** local += by */
+  advance(local: number, by: number): void {
+    this.set(local, () => this.sum(local, () => this.get(by)));
+  }
+
+  load(code: number, address: number, align: number, offset = 0): void {
+    this.get(address);
+    this.op(code);
+    this.w.u32(align);
+    this.w.u32(offset);
+  }
+
+  store(address: number, value: number): void {
+    this.get(address);
+    this.get(value);
+    this.op(WASM.v128Store);
+    this.w.u32(0);
+    this.w.u32(0);
+  }
+
+  splat(value: number): void {
+    this.int(value);
+    this.op(WASM.i32x4Splat);
+  }
+
+  /** Elements of `size` bytes by turns from the lower (upper) halves of two vectors. */
+  interleave(a: number, b: number, size: number, half: 'low' | 'high'): void {
+    this.get(a);
+    this.get(b);
+    this.op(WASM.i8x16Shuffle);
+    for (let byte = 0; byte < 16; byte++) {
+      const element = Math.floor(byte / (2 * size)) + (half === 'low' ? 0 : 8 / size);
+      const fromSecond = Math.floor(byte / size) % 2;
+      this.w.u8(fromSecond * 16 + element * size + (byte % size));
+    }
+  }
+
+  /** for (index = 0; index < end; index += step), at least once. */
+  repeat(index: number, end: number, step: number, body: () => void): void {
+    this.set(index, () => this.int(0));
+    this.op(WASM.loop);
+    this.op(WASM.void);
+    body();
+    this.set(index, () => this.sum(index, () => this.int(step)));
+    this.get(index);
+    this.get(end);
+    this.op(WASM.i32LtS);
+    this.op(WASM.brIf);
+    this.w.u32(0);
+    this.op(WASM.end);
+  }
+
+  finish(): Uint8Array {
+    this.op(WASM.end);
+    const out = new ByteWriter(this.w.length + 256);
+    out.u32(this.types.length);
+    for (const type of this.types) {
+      out.u32(1);
+      out.u8(type);
+    }
+    out.append(this.w.written());
+    return out.written();
+  }
+}
