@@ -30,7 +30,7 @@ export function simplified(
   resident: Resident = () => null,
 ): StepGraph {
   const trace = traceRequest(roots, assigns, resident);
-  return simplify(trace, (slot) => resident(trace.storages[slot]));
+  return simplify(trace, wasmTarget, (slot) => resident(trace.storages[slot]));
 }
 
 export function passes(roots: readonly Node[], assigns: readonly Assignment[] = [], resident?: Resident): Passes {

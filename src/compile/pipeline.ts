@@ -63,7 +63,7 @@ export function decide(
   residentLayout: (storage: number) => Layout | null,
 ): Decisions {
   if (checking()) verify([...trace.roots, ...trace.assigns.map((a) => a.value)], 'tracing', (n) => trace.leaves.has(n));
-  const graph = simplify(trace, residentLayout);
+  const graph = simplify(trace, target, residentLayout);
   if (checking()) verify([...graph.roots, ...graph.assigns.map((a) => a.value)], 'simplify');
   const fusion = fuse(graph, target);
   const scheduled = schedule(graph, fusion);

@@ -6,7 +6,7 @@
 import { attrsKey } from '../graph/key.js';
 import type { Layout } from '../graph/layout.js';
 import { type AnyOp, Node } from '../graph/node.js';
-import { defineOp } from '../graph/op.js';
+import { defineOp, type TargetInfo } from '../graph/op.js';
 import { allocate, type DType } from '../util/dtype.js';
 import { numel, type Shape } from '../util/shape.js';
 import type { Trace } from './trace.js';
@@ -38,7 +38,7 @@ export interface StepGraph {
   readonly assigns: readonly { readonly slot: number; readonly value: Node }[];
 }
 
-export function simplify(trace: Trace, residentLayout: (slot: number) => Layout | null): StepGraph {
+export function simplify(trace: Trace, target: TargetInfo, residentLayout: (slot: number) => Layout | null): StepGraph {
   const known = new Map<string, Node>();
   const inputs = trace.storages.map((s, slot) => {
     const attrs: InputAttrs = {
@@ -55,7 +55,7 @@ export function simplify(trace: Trace, residentLayout: (slot: number) => Layout 
   const settle = (node: Node): Node => {
     let current = node;
     for (let round = 0; round < 8; round++) {
-      const folded = foldConstant(current) ?? rewrite(current);
+      const folded = foldConstant(current) ?? rewrite(current, target);
       if (folded === null || folded === current) break;
       current = share(folded);
     }
@@ -122,8 +122,8 @@ function nodeKey(node: Node): string {
   return `${node.op.name}(${node.inputs.map((i) => i.id).join()})${attrsKey(node.attrs)}${node.shape.join('x')}${node.dtype}`;
 }
 
-function rewrite(node: Node): Node | null {
-  return node.op.facts.simplify?.(node) ?? node.op.facts.decompose?.(node) ?? null;
+function rewrite(node: Node, target: TargetInfo): Node | null {
+  return node.op.facts.simplify?.(node) ?? node.op.facts.decompose?.(node, target) ?? null;
 }
 
 /**

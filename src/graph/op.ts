@@ -46,8 +46,8 @@ export interface OpFacts<A> {
   lower?(node: Node<A>, target: TargetInfo): readonly Lowering[];
   /** The ways differ in layouts alone: best is the one that takes the operands as they lie. */
   readonly followsOperands?: boolean;
-  /** Rewrites itself in terms of other primitives when a target has no kernel for it. */
-  decompose?(node: Node<A>): Node | null;
+  /** Rewrites itself in terms of other primitives when `target` has no kernel for it, or none that is fast. */
+  decompose?(node: Node<A>, target: TargetInfo): Node | null;
 
   /** An equal, cheaper node (x · 1 → x), or null. Called while compiling, inputs first. */
   simplify?(node: Node<A>): Node | null;

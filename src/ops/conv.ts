@@ -7,12 +7,12 @@
  */
 
 import { type AnyOp, type Node, scopeSuffix } from '../graph/node.js';
-import { defineOp, record } from '../graph/op.js';
+import { defineOp, record, type TargetInfo } from '../graph/op.js';
 import { convInputGradLowerings, convLowerings, convWeightGradLowerings } from '../kernels/conv.js';
 import { ConfigError } from '../util/errors.js';
 import { formatShape, numel, type Shape, sameShape } from '../util/shape.js';
 import { mul, mulOp } from './elementwise.js';
-import { expand, expandOp, pad, reshape } from './movement.js';
+import { expand, expandOp, narrow, pad, reshape } from './movement.js';
 import { sum } from './reduce.js';
 import { requireDType } from './require-dtype.js';
 import { type Operand, shapeError } from './shape-error.js';
@@ -157,9 +157,14 @@ export const convOp = defineOp<ConvParams>('conv', {
   withFixed: ({ inputs: [x, w], attrs, shape }, fixed) =>
     fixed === 1 && winogradPays(x.shape, shape) ? winogradConv(x, w, attrs, shape) : null,
   scaleChannels: ({ inputs: [x, w], attrs }, scale) => conv(x, scaleOutputs(w, scale), attrs),
-  decompose({ inputs: [x, w], attrs }): Node | null {
+  decompose({ inputs: [x, w], attrs }, target): Node | null {
     const times = channelMultiplier(w.shape, attrs);
-    return times === 1 ? null : conv(repeatChannels(x, times), w, { ...attrs, groups: w.shape[0] });
+    if (times > 1) return conv(repeatChannels(x, times), w, { ...attrs, groups: w.shape[0] });
+    const wide = widenedGroups(w.shape, attrs, target);
+    if (wide === null) return null;
+    const { groups } = attrs;
+    const y = conv(widen(x, 1, groups, wide.input), widenWeight(w, groups, wide), attrs);
+    return unwiden(y, 1, groups, w.shape[0] / groups);
   },
   simplify: ({ inputs: [x, w], attrs }) => scaledWeights(x, w, attrs),
   macs: (node) => numel(node.shape) * numel(node.inputs[1].shape.slice(1)),
@@ -174,10 +179,17 @@ export const convInputGradOp = defineOp<ConvInputGradParams>('convInputGrad', {
   },
   vjp: (dz, { inputs: [dy, w], attrs }) => [conv(dz, w, paramsOnly(attrs)), convWeightGrad(dy, dz, w.shape, attrs)],
   lower: ({ inputs: [dy, w], attrs }, target) => convInputGradLowerings(dy.shape, w.shape, attrs.xShape, attrs, target),
-  decompose({ inputs: [dy, w], attrs }): Node | null {
+  decompose({ inputs: [dy, w], attrs }, target): Node | null {
     const times = channelMultiplier(w.shape, attrs);
-    if (times === 1) return null;
     const [n, c, ...spatial] = attrs.xShape;
+    if (times === 1) {
+      const wide = widenedGroups(w.shape, attrs, target);
+      if (wide === null) return null;
+      const { groups } = attrs;
+      const xShape = [n, groups * wide.input, ...spatial];
+      const dx = convInputGrad(widen(dy, 1, groups, wide.output), widenWeight(w, groups, wide), xShape, attrs);
+      return unwiden(dx, 1, groups, w.shape[1]);
+    }
     const repeated = convInputGrad(dy, w, [n, c * times, ...spatial], { ...attrs, groups: w.shape[0] });
     return sum(reshape(repeated, [n, c, times, ...spatial]), [2]);
   },
@@ -194,9 +206,17 @@ export const convWeightGradOp = defineOp<ConvWeightGradParams>('convWeightGrad',
   vjp: (dv, { inputs: [dy, x], attrs }) => [conv(x, dv, paramsOnly(attrs)), convInputGrad(dy, dv, x.shape, attrs)],
   lower: ({ inputs: [dy, x], attrs }, target) =>
     convWeightGradLowerings(dy.shape, x.shape, attrs.wShape, attrs, target),
-  decompose({ inputs: [dy, x], attrs }): Node | null {
+  decompose({ inputs: [dy, x], attrs }, target): Node | null {
     const times = channelMultiplier(attrs.wShape, attrs);
-    if (times === 1) return null;
+    if (times === 1) {
+      const wide = widenedGroups(attrs.wShape, attrs, target);
+      if (wide === null) return null;
+      const { groups } = attrs;
+      const [filters, input, ...kernel] = attrs.wShape;
+      const wShape = [groups * wide.output, wide.input, ...kernel];
+      const dw = convWeightGrad(widen(dy, 1, groups, wide.output), widen(x, 1, groups, wide.input), wShape, attrs);
+      return unwiden(narrow(dw, 1, 0, input), 0, groups, filters / groups);
+    }
     return convWeightGrad(dy, repeatChannels(x, times), attrs.wShape, { ...attrs, groups: attrs.wShape[0] });
   },
   macs: (node) => numel(node.inputs[0].shape) * numel(node.shape.slice(1)),
@@ -208,6 +228,52 @@ export const convWeightGradOp = defineOp<ConvWeightGradParams>('convWeightGrad',
  */
 function channelMultiplier(wShape: Shape, { groups }: ConvParams): number {
   return wShape[1] === 1 && groups > 1 ? wShape[0] / groups : 1;
+}
+
+/** Channels in and out of each group. */
+interface GroupWidth {
+  readonly input: number;
+  readonly output: number;
+}
+
+/** Multiplications that may be wasted on zeros: the kernels for groups that cut across blocks are about ten times slower. */
+const mostWaste = 4;
+
+/**
+ * Groups of more than one channel that are no whole blocks: how wide they are when they are filled up with zeros, for the kernels that want whole
+ * blocks; null where there is nothing to gain. RegNet's groups of 24 channels went from 45 to 170 GFLOP/s on blocks of 16.
+ */
+function widenedGroups(wShape: Shape, { groups }: ConvParams, { block }: TargetInfo): GroupWidth | null {
+  const [input, output] = [wShape[1], wShape[0] / groups];
+  const whole = (channels: number) => Math.ceil(channels / block) * block;
+  const wide = { input: whole(input), output: whole(output) };
+  if (groups === 1 || (wide.input === input && wide.output === output)) return null;
+  // Several groups to a block, and one channel to a group, have kernels of their own.
+  if (input === output && block % input === 0 && (groups * input) % block === 0) return null;
+  if (input === 1 && output === 1) return null;
+  return wide.input * wide.output > mostWaste * input * output ? null : wide;
+}
+
+/** x with zeros after the channels of each group on `axis`, so that it has `channels`. */
+function widen(x: Node, axis: number, groups: number, channels: number): Node {
+  const { shape } = x;
+  const own = shape[axis] / groups;
+  const apart = reshape(x, [...shape.slice(0, axis), groups, own, ...shape.slice(axis + 1)]);
+  const padded = pad(apart, apart.shape.map((_, i): Pair => [0, i === axis + 1 ? channels - own : 0])); // biome-ignore format: one thought
+  return reshape(padded, [...shape.slice(0, axis), groups * channels, ...shape.slice(axis + 1)]);
+}
+
+/** Undoes `widen`: the first `channels` of each group. */
+function unwiden(x: Node, axis: number, groups: number, channels: number): Node {
+  const { shape } = x;
+  const apart = reshape(x, [...shape.slice(0, axis), groups, shape[axis] / groups, ...shape.slice(axis + 1)]);
+  const cut = narrow(apart, axis + 1, 0, channels);
+  return reshape(cut, [...shape.slice(0, axis), groups * channels, ...shape.slice(axis + 1)]);
+}
+
+function widenWeight(w: Node, groups: number, { input, output }: GroupWidth): Node {
+  const padding = w.shape.map((size, axis): Pair => [0, axis === 1 ? input - size : 0]);
+  return widen(pad(w, padding), 0, groups, output);
 }
 
 /** Every channel of x [N, C, spatial…] `times` times, one after another. */

@@ -272,6 +272,19 @@ const cases: Case[] = [
       };
     },
   ],
+  [
+    'groups that are filled up to whole blocks, and their gradients',
+    (s) => {
+      const [x, w] = [s.float([2, 36, 7, 6]), s.float([36, 12, 3, 3])];
+      const [u, v] = [s.float([1, 40, 9]), s.float([26, 20, 3])];
+      const [y, z] = [ops.conv(x, w, { groups: 3, padding: 1, stride: 2 }), ops.conv(u, v, { groups: 2 })];
+      return [
+        ops.max(ops.add(y, s.float([36, 1, 1])), 0),
+        ...gradient([y], [s.float(y.shape)], [x, w], algebra),
+        ...gradient([z], [s.float(z.shape)], [u, v], algebra),
+      ];
+    },
+  ],
 ];
 
 describe.each(targetsHere)('compiled for $name, graphs agree with the reference', (target) => {
