@@ -3,7 +3,8 @@
  * graph again, so it can be differentiated again. `ops/` lies above this folder, hence the two operations needed come in as `algebra`.
  */
 
-import { type Node, withScope } from '../graph/node.js';
+import { type AnyOp, type Node, withScope } from '../graph/node.js';
+import type { OpFacts } from '../graph/op.js';
 import { dependents, topological } from '../graph/traverse.js';
 import { invariant } from '../util/errors.js';
 import { formatShape, sameShape } from '../util/shape.js';
@@ -13,12 +14,17 @@ export interface Algebra {
   zeros(like: Node): Node;
 }
 
+/** Rules that stand in for the operations' own, for one call: how guided backpropagation passes relu, for instance. */
+// biome-ignore lint/suspicious/noExplicitAny: attributes are typed where an op is defined
+export type Rules = ReadonlyMap<AnyOp, NonNullable<OpFacts<any>['vjp']>>;
+
 /** For each node of `wrt`: Σ over outputs of (∂output/∂wrt)ᵀ · seed. Zeros where no output depends on it. */
 export function gradient(
   outputs: readonly Node[],
   seeds: readonly Node[],
   wrt: readonly Node[],
   algebra: Algebra,
+  rules?: Rules,
 ): Node[] {
   const order = topological(outputs);
   const relevant = dependents(order, wrt);
@@ -38,7 +44,7 @@ export function gradient(
   for (const node of order.reverse()) {
     const dy = gradients.get(node);
     if (dy === undefined || !node.inputs.some((input) => carries(input, relevant))) continue;
-    const { vjp } = node.op.facts;
+    const vjp = rules?.get(node.op) ?? node.op.facts.vjp;
     invariant(vjp !== undefined, () => `${node.op.name} has no gradient rule, but a gradient reached it`);
     const parts = withScope(node.scope, () => vjp(dy, node));
     node.inputs.forEach((input, i) => {

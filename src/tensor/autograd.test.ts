@@ -170,4 +170,12 @@ describe('grad', () => {
     expect(await grad(y, h).toArray()).toEqual([4, 8]);
     expect(await grad(y, x).toArray()).toEqual([8, 16]);
   });
+
+  it('passes relu by another rule where it is asked to, wherever relu was called', async () => {
+    const x = tensor([-1, 2, 3, 4]);
+    const y = x.relu().mul(tensor([1, 1, -1, 0]));
+    expect(await grad(y.sum(), x).toArray()).toEqual([0, 1, -1, 0]);
+    expect(await grad(y.sum(), x, { relu: 'guided' }).toArray()).toEqual([0, 1, 0, 0]);
+    expect(await grad(y.sum(), x, { relu: 'deconvnet' }).toArray()).toEqual([1, 1, 0, 0]);
+  });
 });

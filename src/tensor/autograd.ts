@@ -3,9 +3,9 @@
  * leaves everything else alone. Both record graph and compute nothing; so their results can be differentiated again.
  */
 
-import { gradient } from '../grad/reverse.js';
+import { gradient, type Rules } from '../grad/reverse.js';
 import type { Node } from '../graph/node.js';
-import { add, cast } from '../ops/elementwise.js';
+import { add, cast, gt, logicalAnd, reluOp, where } from '../ops/elementwise.js';
 import { constant } from '../ops/source.js';
 import { ConfigError, ShapeError } from '../util/errors.js';
 import { formatShape, sameShape } from '../util/shape.js';
@@ -52,7 +52,17 @@ export interface GradOptions {
   gradOutputs?: TensorLike | readonly TensorLike[];
   /** Gives zeros for inputs the outputs do not depend on, instead of an error. */
   allowUnused?: boolean;
+  /**
+   * What takes the place of relu's derivative, wherever relu was called: 'guided' lets only positive gradients through where the input was positive
+   * (Springenberg et al. 2015, arXiv:1412.6806), 'deconvnet' positive ones wherever (Zeiler and Fergus 2014, arXiv:1311.2901). No longer a gradient.
+   */
+  relu?: 'guided' | 'deconvnet';
 }
+
+const reluRules: Record<NonNullable<GradOptions['relu']>, Rules> = {
+  guided: new Map([[reluOp, (dy, y) => [where(logicalAnd(gt(y, 0), gt(dy, 0)), dy, 0)]]]),
+  deconvnet: new Map([[reluOp, (dy) => [where(gt(dy, 0), dy, 0)]]]),
+};
 
 /** The gradient of Σ outputs by `input`, which may be any tensor the outputs were computed from. */
 export function grad(outputs: Tensor | readonly Tensor[], input: Tensor, options?: GradOptions): Tensor;
@@ -61,7 +71,7 @@ export function grad(outputs: Tensor | readonly Tensor[], inputs: readonly Tenso
 export function grad(
   outputs: Tensor | readonly Tensor[],
   inputs: Tensor | readonly Tensor[],
-  { gradOutputs, allowUnused = false }: GradOptions = {},
+  { gradOutputs, allowUnused = false, relu }: GradOptions = {},
 ): Tensor | Tensor[] {
   const ys = outputs instanceof Tensor ? [outputs] : outputs;
   const xs = inputs instanceof Tensor ? [inputs] : inputs;
@@ -85,7 +95,8 @@ export function grad(
         '  Differentiate by the very tensor that was used (not a copy or a later version of it), or pass { allowUnused: true } for zeros.',
     );
   }
-  const gradients = gradient(yNodes, seeds, xNodes, algebra).map((n) => new Tensor(n));
+  const rules = relu === undefined ? undefined : reluRules[relu];
+  const gradients = gradient(yNodes, seeds, xNodes, algebra, rules).map((n) => new Tensor(n));
   return inputs instanceof Tensor ? gradients[0] : gradients;
 }
 
