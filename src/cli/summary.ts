@@ -61,7 +61,8 @@ function about({ source, published, preprocessing, remaps = [], aliases = [] }: 
   }
   if (published !== undefined && preprocessing !== undefined) {
     const { resize, crop, interpolation } = preprocessing;
-    lines.push(`its pictures: shorter side to ${resize} (${interpolation}), the middle ${crop.join(' × ')}`);
+    const size = typeof resize === 'number' ? `shorter side to ${resize}` : `to ${resize.join(' × ')}`;
+    lines.push(`its pictures: ${size} (${interpolation}), the middle ${crop.join(' × ')}`);
   }
   if (remaps.length > 0)
     lines.push(`files with the names of ${remaps.map((table) => table.source).join(', ')} are read too`);

@@ -28,7 +28,7 @@ import {
   parseJson,
   string,
 } from './schema.js';
-import { countsBatches, writeFacts } from './weights-metadata.js';
+import { countsBatches, resizeSchema, writeFacts } from './weights-metadata.js';
 
 const configSchema = object(
   {
@@ -45,8 +45,8 @@ const configSchema = object(
         mean: array(number()),
         std: array(number({ min: 1e-12 })),
       },
-      /** Of weights that want more of a picture than to be brought to that size: the shorter side first, then the middle. */
-      { resize: integer({ min: 1 }), interpolation: literal('bilinear', 'bicubic') },
+      /** Of weights that want more of a picture than to be brought to that size: first the shorter side (or both) to `resize`, then the middle. */
+      { resize: resizeSchema, interpolation: literal('bilinear', 'bicubic') },
     ),
     /** In the order of the model's outputs. */
     classes: array(string),

@@ -15,6 +15,7 @@ import {
   number,
   object,
   parseJson,
+  type Schema,
   string,
 } from './schema.js';
 
@@ -35,9 +36,20 @@ export interface WeightsFacts {
 
 const modelSchema = object({ name: string, options: anyObject });
 
+/** Nobody's weights want more; a file that asks for it would take the memory of whoever opens it. */
+const maxSide = 2 ** 14;
+const side = integer({ min: 1, max: maxSide });
+
+/** A shorter side, or [height, width]. */
+export const resizeSchema: Schema<Preprocessing['resize']> = (value, where) => {
+  if (!Array.isArray(value)) return side(value, where);
+  const [height, width] = array(side, { length: 2 })(value, where);
+  return [height, width];
+};
+
 const preprocessingSchema = object({
-  resize: integer({ min: 1 }),
-  crop: array(integer({ min: 1 }), { length: 2 }),
+  resize: resizeSchema,
+  crop: array(side, { length: 2 }),
   interpolation: literal('bilinear', 'bicubic'),
   mean: array(number()),
   std: array(number({ min: 1e-12 })),

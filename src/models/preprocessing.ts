@@ -1,9 +1,9 @@
 /** What pictures go through before a model sees them: published weights are worth their score with exactly this, and less with anything else. */
 
-/** The shorter side → `resize`, the middle `crop` of it, byte / 255, then (value − mean) / std for each channel. */
+/** The shorter side (or both) → `resize`, the middle `crop` of it, byte / 255, then (value − mean) / std for each channel. */
 export interface Preprocessing {
-  /** Length of the shorter side after resizing. */
-  readonly resize: number;
+  /** Length of the shorter side after resizing; or exactly that height and width, whatever the picture's aspect ratio. */
+  readonly resize: number | readonly [height: number, width: number];
   /** Height and width cut out of the middle: the model's input. */
   readonly crop: readonly [height: number, width: number];
   /** Pillow's filters, antialiased, as torchvision and timm use them. */
@@ -29,7 +29,7 @@ const statistics = {
 export function preprocessing(
   size: number,
   options: {
-    readonly resize?: number;
+    readonly resize?: Preprocessing['resize'];
     readonly interpolation?: Preprocessing['interpolation'];
     readonly statistics?: keyof typeof statistics;
   } = {},

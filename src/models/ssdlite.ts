@@ -235,6 +235,6 @@ export const ssdlite320_mobilenet_v3_large = defineModel(
     year: 2019,
     summary: 'finds objects in one pass: every pixel of six maps scores and moves six boxes; depthwise all through',
     source: 'Sandler et al. 2018, arXiv:1801.04381; Liu et al. 2016, arXiv:1512.02325',
-    preprocessing: preprocessing(320, { resize: 320, statistics: 'symmetric' }),
+    preprocessing: preprocessing(320, { resize: [320, 320], statistics: 'symmetric' }),
   },
 );
