@@ -1,101 +1,25 @@
-/**
- * The command as users meet it: a process of its own, real MNIST, signals. It is bundled afresh, so what is tested is the source as it stands.
- */
+/** The command as users meet it: a process of its own, real MNIST, signals. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Command, type Ended, last, type Running, records } from '../../test/command.js';
 import { mnist } from '../data/index.node.js';
 import { encodePng, RunFolder, readSafetensors } from '../io/index.node.js';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
+let command: Command;
 let folder: string;
-let main: string;
 
 beforeAll(async () => {
-  const cache = join(root, 'node_modules', '.cache');
-  await mkdir(cache, { recursive: true });
-  folder = await mkdtemp(join(cache, 'fovea-cli-'));
-  main = join(folder, 'dist', 'cli', 'main.js');
-  await build({
-    entryPoints: [join(root, 'src/cli/main.ts')],
-    outdir: join(folder, 'dist', 'cli'),
-    bundle: true,
-    splitting: true,
-    platform: 'node',
-    target: 'node20',
-    format: 'esm',
-    packages: 'external',
-    logLevel: 'error',
-  });
-  await cp(join(root, 'package.json'), join(folder, 'package.json'));
+  command = await Command.build();
+  folder = command.folder;
 });
 
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(() => command.remove());
 
-interface Ended {
-  code: number | null;
-  signal: NodeJS.Signals | null;
-  out: string;
-  err: string;
-}
-
-interface Running {
-  readonly child: ChildProcess;
-  readonly ended: Promise<Ended>;
-  /** Waits for an object whose event this is. */
-  event(name: string): Promise<Record<string, unknown>>;
-}
-
-const start = (...args: string[]): Running => startIn({}, ...args);
-
-function startIn(environment: Record<string, string>, ...args: string[]): Running {
-  const env = { ...process.env, NO_COLOR: '1', ...environment };
-  const child = spawn(process.execPath, [main, ...args], { cwd: folder, env });
-  let [out, err] = ['', ''];
-  const waiting: { name: string; resolve: (found: Record<string, unknown>) => void }[] = [];
-  child.stdout.on('data', (text: Buffer) => {
-    out += text;
-    for (const record of records(out)) {
-      for (const { name, resolve } of waiting) if (record.event === name) resolve(record);
-    }
-  });
-  child.stderr.on('data', (text: Buffer) => {
-    err += text;
-  });
-  const ended = new Promise<Ended>((resolve) => {
-    child.on('close', (code, signal) => resolve({ code, signal, out, err }));
-  });
-  return {
-    child,
-    ended,
-    event: (name) =>
-      new Promise((resolve, reject) => {
-        waiting.push({ name, resolve });
-        void ended.then(() => reject(new Error(`ended without '${name}':\n${out}${err}`)));
-      }),
-  };
-}
-
-function fovea(...args: string[]): Promise<Ended> {
-  return start(...args).ended;
-}
-
-/** The whole lines that are JSON objects. */
-function records(out: string): Record<string, unknown>[] {
-  return out
-    .slice(0, out.lastIndexOf('\n') + 1)
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
-}
-
-function last(out: string): Record<string, unknown> {
-  return records(out).at(-1)!;
-}
+const fovea = (...args: string[]) => command.run(...args);
+const start = (...args: string[]): Running => command.start(...args);
+const startIn = (environment: Record<string, string>, ...args: string[]) => command.startWith(environment, ...args);
 
 describe('fovea', () => {
   it('lists its commands, and starts fast', async () => {
@@ -111,7 +35,7 @@ describe('fovea', () => {
     }
     // 0.14 s on an idle machine; the limit is for one that runs other tests beside this.
     expect(Math.min(...times)).toBeLessThan(1000);
-    const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
+    const { version } = JSON.parse(await readFile(join(command.folder, 'package.json'), 'utf8')) as { version: string };
     expect((await fovea('--version')).out).toBe(`${version}\n`);
   });
 

@@ -4,8 +4,8 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, readdir, realpath, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { type FileHandle, mkdir, open, opendir, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileError } from './file-error.node.js';
 
 /** What to write: text, bytes, or bytes in pieces (large files need not be joined first). */
@@ -24,6 +24,36 @@ export async function writeFileAtomic(path: string, content: Content): Promise<v
   } catch (error) {
     if (temporary !== null) await rm(temporary, { force: true }).catch(() => {});
     throw fileError('write', path, error);
+  }
+}
+
+/**
+ * Makes a folder, and those above it that are missing. Unlike Node's own `recursive`, it ends where a file system lets nobody make folders but says
+ * that they are missing, as /proc does: Node 20 tries for ever. @throws {FileError}
+ */
+export async function makeFolder(path: string): Promise<void> {
+  const missing: string[] = [];
+  for (let folder = resolve(path); !(await isThere(folder)); folder = dirname(folder)) missing.unshift(folder);
+  try {
+    for (const folder of missing) {
+      await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EEXIST') throw error; // somebody else made it meanwhile
+      });
+    }
+    // A file in the place of the folder is found here.
+    await opendir(path).then((folder) => folder.close());
+  } catch (error) {
+    throw fileError('make', path, error);
+  }
+}
+
+/** Whether anything has this name; what stands in the way of looking counts as there, and is met when it is used. */
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ENOENT';
   }
 }
 

@@ -8,11 +8,11 @@
  *     checkpoint/best.safetensors    so no kill can leave the weights of one step beside the position of another
  */
 
-import { type FileHandle, mkdir, open, readFile, stat } from 'node:fs/promises';
+import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Preprocessing, registry } from '../models/index.js';
 import { ConfigError, FormatError } from '../util/errors.js';
-import { removeLeftovers, writeFileAtomic } from './atomic.node.js';
+import { makeFolder, removeLeftovers, writeFileAtomic } from './atomic.node.js';
 import { FileError, fileError } from './file-error.node.js';
 import type { HostTensor } from './host-tensor.js';
 import { readSafetensors, writeSafetensors } from './safetensors.node.js';
@@ -85,11 +85,8 @@ export class RunFolder {
     if (await exists(join(path, 'config.json'))) {
       throw new ConfigError(`${path} already holds a run: resume that one, or choose another folder`);
     }
-    try {
-      await mkdir(join(path, 'checkpoint'), { recursive: true });
-    } catch (error) {
-      throw fileError('make', path, error);
-    }
+    await makeFolder(path);
+    await makeFolder(join(path, 'checkpoint'));
     await writeFileAtomic(join(path, 'config.json'), `${JSON.stringify(checked, null, 2)}\n`);
     return new RunFolder(path, checked);
   }
@@ -102,7 +99,7 @@ export class RunFolder {
     }
     const config = parseJson(await readText(file), checkConfig, file);
     const run = new RunFolder(path, config);
-    await mkdir(join(path, 'checkpoint'), { recursive: true });
+    await makeFolder(join(path, 'checkpoint'));
     await removeLeftovers(path);
     await removeLeftovers(join(path, 'checkpoint'));
     return run;
