@@ -60,7 +60,7 @@ describe('fovea', () => {
     [['train', 'mnist', '--epochs', 'three'], 'It is a whole number from 1 up.'],
     [['train', 'mnist', '--option', 'stem'], 'It is name=value, such as stem=cifar.'],
     [['train', '--resume'], 'Which run? Name its folder: fovea train --resume --out runs/a'],
-    [['predict', 'runs/a'], "missing required argument 'picture'"],
+    [['predict', 'runs/a'], 'Which pictures? Name files, a folder, a pattern in quotes, or - for standard input.'],
   ])('refuses %j with exit code 2 and a way out', async (args, message) => {
     const { code, err, out } = await fovea(...args);
     expect(err).toContain(message);
@@ -309,6 +309,28 @@ describe('fovea train', () => {
     const top = both[0].top as { class: string; probability: number }[];
     expect(top.length).toBe(10);
     expect(top.reduce((sum, t) => sum + t.probability, 0)).toBeCloseTo(1, 5);
+    // Folders, patterns and standard input; one bad file among many is named, and the others are answered.
+    await mkdir(join(folder, 'scans'));
+    await writeFile(join(folder, 'scans/broken.png'), 'no picture');
+    await writeFile(join(folder, 'scans/Ink.PNG'), await readFile(join(folder, 'ink.png')));
+    const several = await fovea('predict', 'runs/a', 'scans', 'd*.png', '--invert', '--json');
+    expect([several.code, records(several.out).map(({ event, file }) => [event, file])]).toEqual([
+      1,
+      [
+        ['prediction', 'scans/Ink.PNG'],
+        ['refused', 'scans/broken.png'],
+        ['prediction', 'digit.png'],
+        ['error', undefined],
+      ],
+    ]);
+    expect(several.err).toContain('1 of 3 pictures could not be read');
+    expect(records(several.out)[0].top).toEqual(
+      records((await fovea('predict', 'runs/a', 'ink.png', '--invert', '--json')).out)[0].top,
+    );
+    const piped = start('predict', 'runs/a', '-', '--top', '10', '--json');
+    piped.child.stdin!.end(await readFile(join(folder, 'digit.png')));
+    expect(records((await piped.ended).out)[0]).toMatchObject({ file: '(standard input)', top: both[0].top });
+    expect((await fovea('predict', 'runs/a', 'nothing-*.png')).err).toContain("No file matches 'nothing-*.png'.");
     expect((await fovea('predict', 'runs/a', 'ink.png')).out).toContain('try --invert');
     expect((await fovea('predict', 'runs/a', 'digit.png')).out).not.toContain('--invert');
   });

@@ -2,10 +2,12 @@
 
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { decodeImage, type Picture } from '../io/all.node.js';
+import { decodeImage, FileError, type Picture } from '../io/all.node.js';
 import { type Classifier, openClassifier, type Prediction, type RunWeights } from '../train/all.node.js';
+import { FormatError } from '../util/errors.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
 import { percent, print, printJson } from './output.js';
+import { type PictureFile, pictureFiles } from './picture-files.js';
 import { oneOf, wholeNumber } from './usage.js';
 
 interface Flags extends DeviceFlags {
@@ -22,29 +24,42 @@ export function command(): Command {
     'Says what is in pictures. They are brought to the size and colours the model was trained with.',
     'fovea predict runs/a digit.png',
     'fovea predict runs/a scans/*.png --invert --top 1',
+    'fovea predict runs/pets photos "scans/*.webp" --top 5 --json      folders and patterns too',
+    'curl -s https://example.org/cat.jpg | fovea predict runs/pets -',
     'fovea predict resnet50.pth dog.jpg         weights from PyTorch or timm: the model is told from their names',
   )
     .argument('<run>', 'the folder of a run, or a file of weights: .safetensors, .pth, .pt')
-    .argument('<picture...>', 'PNG, JPEG, WebP … files')
+    .argument('[picture...]', 'PNG, JPEG, WebP … files, folders of them, patterns in quotes, - for standard input')
     .option('--top <n>', 'how many guesses to show', wholeNumber(), 3)
     .option('--invert', 'exchange light and dark: MNIST is white on black, ink on paper is the other way round')
     .option('--weights <which>', 'of a run: model (the finished ones), last, best', oneOf(['model', 'last', 'best']))
     .option('--model <name>', 'of a file of weights: which model it is for, where that cannot be told');
-  return withJson(withDevice(made)).action(async (path: string, files: string[], flags: Flags) => {
+  return withJson(withDevice(made)).action(async (path: string, given: string[], flags: Flags) => {
+    const files = await pictureFiles(given);
     const seer = await openClassifier(path, flags);
     if (seer.report !== null && !flags.json) announce(seer);
-    const pictures: Picture[] = [];
-    for (const file of files) pictures.push(await open(file, seer, flags.invert === true));
+    let refused = 0;
     await onDevice(flags, async () => {
-      // One at a time: however many there are, it is the same program.
-      for (const [i, picture] of pictures.entries()) {
+      // One at a time: however many there are, it is the same program. The next one is decoded meanwhile.
+      let next = open(files[0], seer, flags);
+      for (const [i, { name }] of files.entries()) {
+        const picture = await next;
+        if (i + 1 < files.length) next = open(files[i + 1], seer, flags);
+        if (picture instanceof Error) {
+          if (files.length === 1) throw picture;
+          refused++;
+          if (flags.json) printJson({ event: 'refused', file: name, message: picture.message });
+          else process.stderr.write(`${pc.red('refused')}  ${picture.message}\n`);
+          continue;
+        }
         const [best] = await seer.predict([picture], { top: flags.top });
-        show(files[i], best, flags);
+        show(name, best, flags);
         if (!flags.json && looksInverted(picture, seer)) {
           print(pc.yellow('  looks dark on light, but the model learned light on dark: try --invert'));
         }
       }
     });
+    if (refused > 0) throw new FormatError(`${refused} of ${files.length} pictures could not be read`);
   });
 }
 
@@ -53,10 +68,16 @@ function announce({ modelName, report }: Classifier): void {
   print(pc.dim(`${modelName}, ${loaded.length} tensors${source === null ? '' : ` with the names of ${source}`}`));
 }
 
-async function open(file: string, { channels, prepare }: Classifier, invert: boolean): Promise<Picture> {
-  const whole = await decodeImage(file, { channels });
-  // Inverted before it is fitted: the bars around a picture of another shape stay black.
-  return prepare(invert ? { ...whole, data: whole.data.map((x) => 255 - x) } : whole);
+/** The picture as the model takes it, or why it cannot be had: one bad file among many is no reason to stop. */
+async function open(file: PictureFile, { channels, prepare }: Classifier, { invert }: Flags): Promise<Picture | Error> {
+  try {
+    const whole = await decodeImage(await file.read(), { channels });
+    // Inverted before it is fitted: the bars around a picture of another shape stay black.
+    return await prepare(invert ? { ...whole, data: whole.data.map((x) => 255 - x) } : whole);
+  } catch (error) {
+    if (error instanceof FormatError || error instanceof FileError) return error;
+    throw error;
+  }
 }
 
 function show(file: string, best: readonly Prediction[], { json }: Flags): void {
