@@ -1,5 +1,6 @@
 /**
- * Makes a clone ready to run with nothing but Node and npm: installs what package-lock.json names, then compiles src/ to dist/.
+ * Makes a clone ready to run with nothing but Node and npm: installs what package-lock.json names, then compiles src/ to dist/ and bundles what
+ * pages load into dist/page/.
  * Both steps are skipped when there is nothing to do, so every other script simply calls `setup()` first.
  * Plain Node without dependencies, because it runs before there are any.
  */
@@ -86,7 +87,8 @@ function build() {
   const dist = join(root, 'dist');
   const stamp = join(dist, '.fovea-build');
   const sources = list(join(root, 'src')).filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'));
-  const inputs = [...sources, join(root, 'tsconfig.json'), join(root, 'tsconfig.build.json')];
+  const others = ['tsconfig.json', 'tsconfig.build.json', 'scripts/web.mjs'];
+  const inputs = [...sources, ...others.map((file) => join(root, file))];
   const state = sha256(
     inputs.map((file) => `${relative(root, file)} ${statSync(file).size} ${statSync(file).mtimeMs}\n`).join(''),
   );
@@ -95,6 +97,8 @@ function build() {
   rmSync(stamp, { force: true });
   if (runTool('typescript', 'tsc', ['-p', 'tsconfig.build.json']) !== 0) return false;
   removeOrphans(dist, sources);
+  const bundled = spawnSync(process.execPath, [join(root, 'scripts/web.mjs')], { cwd: root, stdio: 'inherit' });
+  if (bundled.status !== 0) return false;
   writeFileSync(stamp, state);
   return true;
 }

@@ -12,7 +12,8 @@ import { describe, expect, it } from 'vitest';
 const levels = [
   ['(root)'], // src/index.ts and the other entry points of the package
   ['cli'],
-  ['explain'],
+  ['explain', 'report', 'serve'],
+  ['web'],
   ['train'],
   ['data'],
   ['io'],

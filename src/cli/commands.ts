@@ -16,7 +16,12 @@ export const subcommands: readonly Subcommand[] = [
   { name: 'models', summary: 'list the models there are', load: () => import('./models.js') },
   { name: 'inspect', summary: 'list what is in a file of weights or a model', load: () => import('./inspect.js') },
   { name: 'import', summary: 'make an ONNX file a run', load: () => import('./import.js') },
-  { name: 'export', summary: 'write a trained model as ONNX', load: () => import('./export.js') },
+  {
+    name: 'export',
+    summary: 'write a trained model as ONNX, a web page, or weights',
+    load: () => import('./export.js'),
+  },
+  { name: 'serve', summary: 'answer HTTP requests with what is in pictures', load: () => import('./serve.js') },
   { name: 'plan', summary: 'show how a training step is compiled', load: () => import('./plan.js') },
   { name: 'profile', summary: 'time the kernels of a step', load: () => import('./profile.js') },
   { name: 'devices', summary: 'show what this machine offers to compute on', load: () => import('./devices.js') },

@@ -42,6 +42,22 @@ export function decimal({
   };
 }
 
+/** 500kB, 10MB, 50M: a number with a unit of thousands. */
+export function amount(text: string): number {
+  const [, digits, unit] = /^(\d+(?:\.\d+)?) *([kMG]?)B?$/i.exec(text.trim()) ?? [];
+  const n = Math.round(Number(digits) * ({ '': 1, k: 1e3, m: 1e6, g: 1e9 }[unit?.toLowerCase()] ?? Number.NaN));
+  if (Number.isSafeInteger(n) && n >= 1) return n;
+  throw new InvalidArgumentError('It is a number such as 500kB, 10MB or 50M.');
+}
+
+/** 500ms, 10s, 2min as milliseconds; a bare number is seconds. */
+export function milliseconds(text: string): number {
+  const [, digits, unit] = /^(\d+(?:\.\d+)?) *(ms|s|min)?$/.exec(text.trim()) ?? [];
+  const n = Math.round(Number(digits) * { ms: 1, s: 1000, min: 60_000 }[(unit ?? 's') as 'ms' | 's' | 'min']);
+  if (Number.isSafeInteger(n) && n >= 1 && n < 2 ** 31) return n;
+  throw new InvalidArgumentError('It is a time such as 500ms, 10s or 2min.');
+}
+
 /** One of a few words. */
 export function oneOf<const Name extends string>(names: readonly Name[]): (text: string) => Name {
   return (text) => {

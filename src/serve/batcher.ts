@@ -1,0 +1,158 @@
+/**
+ * Pictures of many requests, computed together. Whoever asks gets a promise; a batch starts when nothing runs and either enough wait, or nobody else is
+ * about to ask, or the first has waited long enough. Only batches of 1, 2, 4 … pictures are computed, so that few programs are needed. How long each of
+ * them takes is known from warming up and kept up to date; of the sizes, the one that gives the most pictures a second is taken, and among those nearly
+ * as good the smallest: where two at once take twice as long as one, nobody need wait for another.
+ */
+
+import { ConfigError } from '../util/errors.js';
+
+/** The bytes of one prepared picture, and how its asker loses interest. */
+export interface Job {
+  readonly data: Uint8Array;
+  readonly signal?: AbortSignal;
+}
+
+export interface BatcherOptions {
+  /** Probabilities [N, classes] of N pictures, one behind the other. N is a power of two. */
+  readonly score: (inputs: Uint8Array) => Promise<Float32Array>;
+  /** Bytes of one picture. */
+  readonly size: number;
+  /** The most pictures at once; the largest power of two up to it is used. */
+  readonly maxBatch?: number;
+  /** How long the first of a batch waits for others that are on their way. */
+  readonly delayMs?: number;
+  /** How many pictures are being read or decoded now. With none on their way, nobody is waited for. */
+  readonly onTheirWay?: () => number;
+  readonly onBatch?: (batch: { pictures: number; size: number; milliseconds: number }) => void;
+  readonly now?: () => number;
+}
+
+interface Waiting {
+  readonly job: Job;
+  readonly since: number;
+  readonly resolve: (row: Float32Array) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Two sizes whose rates differ by less are the same: measurements on a busy machine do. */
+const worthwhile = 0.9;
+const forgetting = 0.1; // of a time known so far, with each new one
+
+export class Batcher {
+  private waiting: Waiting[] = [];
+  private running: Promise<void> | null = null;
+  private timer: ReturnType<typeof setTimeout> | null = null;
+  private readonly milliseconds = new Map<number, number>();
+  private readonly options: Required<Omit<BatcherOptions, 'onBatch'>> & Pick<BatcherOptions, 'onBatch'>;
+
+  constructor(options: BatcherOptions) {
+    this.options = { maxBatch: 16, delayMs: 2, onTheirWay: () => 0, now: () => performance.now(), ...options };
+    const { maxBatch, delayMs } = this.options;
+    if (!Number.isSafeInteger(maxBatch) || maxBatch < 1 || !(delayMs >= 0)) {
+      throw new ConfigError(
+        `Batcher: maxBatch is a whole number from 1 up, delayMs at least 0; got ${maxBatch}, ${delayMs}`,
+      );
+    }
+  }
+
+  /** 1, 2, 4 … up to `maxBatch`. */
+  get sizes(): number[] {
+    const count = Math.floor(Math.log2(this.options.maxBatch)) + 1;
+    return Array.from({ length: count }, (_, i) => 2 ** i);
+  }
+
+  /** Pictures that wait for their turn. */
+  get queued(): number {
+    return this.waiting.length;
+  }
+
+  /** Compiles all sizes and times them. Resolves to milliseconds by size. */
+  async warmUp(): Promise<ReadonlyMap<number, number>> {
+    const { score, size, now } = this.options;
+    for (const count of this.sizes) {
+      let best = Infinity;
+      for (let round = 0; round < 4; round++) {
+        const start = now();
+        await score(new Uint8Array(count * size));
+        if (round > 0) best = Math.min(best, now() - start); // the first compiles
+      }
+      this.milliseconds.set(count, best);
+    }
+    return this.milliseconds;
+  }
+
+  /** The probabilities of one picture. Rejects with the reason of its signal when that is aborted before the picture's turn. */
+  ask(job: Job): Promise<Float32Array> {
+    return new Promise((resolve, reject) => {
+      if (job.signal?.aborted) return reject(job.signal.reason);
+      const entry: Waiting = { job, since: this.options.now(), resolve, reject };
+      job.signal?.addEventListener('abort', () => this.forget(entry), { once: true });
+      this.waiting.push(entry);
+      this.look();
+    });
+  }
+
+  /** Looks whether a batch should start: called when one has been asked for, has ended, or fewer are on their way than before. */
+  look(): void {
+    if (this.running !== null || this.waiting.length === 0) return;
+    const { maxBatch, delayMs, onTheirWay, now } = this.options;
+    const waited = now() - this.waiting[0].since;
+    if (this.waiting.length < maxBatch && onTheirWay() > 0 && waited < delayMs) {
+      this.timer ??= setTimeout(() => {
+        this.timer = null;
+        this.look();
+      }, delayMs - waited);
+      return;
+    }
+    this.running = this.run().finally(() => {
+      this.running = null;
+      this.look();
+    });
+  }
+
+  /** Resolves when nothing waits or runs. */
+  async idle(): Promise<void> {
+    while (this.running !== null || this.waiting.length > 0) {
+      this.look();
+      await (this.running ?? new Promise((resolve) => setTimeout(resolve, 1)));
+    }
+  }
+
+  private async run(): Promise<void> {
+    const { score, size, now, onBatch } = this.options;
+    const count = this.bestSize(this.waiting.length);
+    const batch = this.waiting.splice(0, count);
+    const inputs = new Uint8Array(count * size); // rows that nobody asked for stay 0
+    for (const [i, { job }] of batch.entries()) inputs.set(job.data, i * size);
+    const start = now();
+    try {
+      const scores = await score(inputs);
+      const classes = scores.length / count;
+      for (const [i, { resolve }] of batch.entries()) resolve(scores.slice(i * classes, (i + 1) * classes));
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+    const took = now() - start;
+    const known = this.milliseconds.get(count) ?? took;
+    this.milliseconds.set(count, known + forgetting * (took - known));
+    onBatch?.({ pictures: batch.length, size: count, milliseconds: took });
+  }
+
+  /** Which size serves `count` waiting pictures at the highest rate. */
+  private bestSize(count: number): number {
+    const { sizes } = this;
+    // Padding more than the next power of two cannot help.
+    const candidates = sizes.filter((size) => size < 2 * count);
+    const rate = (size: number) => Math.min(size, count) / (this.milliseconds.get(size) ?? size);
+    const best = Math.max(...candidates.map(rate));
+    return candidates.find((size) => rate(size) >= worthwhile * best)!;
+  }
+
+  private forget(entry: Waiting): void {
+    const at = this.waiting.indexOf(entry);
+    if (at < 0) return; // its batch runs already
+    this.waiting.splice(at, 1);
+    entry.reject(entry.job.signal!.reason);
+  }
+}

@@ -1,0 +1,35 @@
+/** One untrusted picture: decoded, and brought to what the model takes exactly as `fovea predict` does it. */
+
+import { contain, preprocess } from '../data/preprocess.js';
+import { decodeImage } from '../io/picture.node.js';
+import type { Preprocessing } from '../models/preprocessing.js';
+
+/** How pictures are decoded; plain data, for workers. */
+export interface DecodeJob {
+  readonly channels: 1 | 3;
+  readonly preprocessing: Preprocessing;
+  readonly fit: 'crop' | 'contain';
+  readonly maxPixels: number;
+  readonly maxSeconds: number;
+}
+
+/** What a worker answers. */
+export interface Decoded {
+  readonly id: number;
+  /** [C, H, W] bytes. */
+  readonly data?: Uint8Array;
+  readonly error?: { readonly name: string; readonly message: string };
+}
+
+/** @throws {FormatError} for what is no picture, is damaged or has more than `maxPixels` */
+export async function decodeAndPrepare(bytes: Uint8Array, job: DecodeJob): Promise<Uint8Array> {
+  const { channels, maxPixels, maxSeconds } = job;
+  const picture = await decodeImage(bytes, { channels, maxPixels, maxSeconds, name: 'the picture' });
+  return (job.fit === 'contain' ? contain : preprocess)(picture, job.preprocessing).data;
+}
+
+export function describeError(error: unknown): NonNullable<Decoded['error']> {
+  return error instanceof Error
+    ? { name: error.name, message: error.message }
+    : { name: 'Error', message: String(error) };
+}
