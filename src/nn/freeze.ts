@@ -31,6 +31,17 @@ export function unfreeze(model: Module, patterns: PathPattern | readonly PathPat
   return setTraining(model, patterns, true);
 }
 
+/** Remembers which parameters train and which statistics move. The function it returns brings that back. */
+export function rememberFrozen(model: Module): () => void {
+  const parameters = model.parameters().map((parameter) => [parameter, parameter.requiresGrad] as const);
+  const norms = model.modules().filter(keepsStatistics);
+  const states = norms.map((norm) => [norm, norm.frozen] as const);
+  return () => {
+    for (const [parameter, trains] of parameters) parameter.requiresGrad = trains;
+    for (const [norm, frozen] of states) norm.frozen = frozen;
+  };
+}
+
 function setTraining(model: Module, patterns: PathPattern | readonly PathPattern[], trains: boolean): string[] {
   const list = Array.isArray(patterns) ? (patterns as readonly PathPattern[]) : [patterns as PathPattern];
   const tests = list.map((pattern) => ({ pattern, matches: pathMatcher(pattern), used: false }));

@@ -6,6 +6,7 @@
 import type { JsonObject } from '../io/index.js';
 import { ConfigError } from '../util/errors.js';
 import type { Evaluation } from './evaluate.js';
+import type { RecordedStep } from './step.js';
 import type { FitResult, Trainer } from './trainer.js';
 
 export interface StepReport {
@@ -48,8 +49,8 @@ export interface Callback {
   readonly name?: string;
   onFitStart?(trainer: Trainer): Hook;
   onEpochStart?(trainer: Trainer, epoch: number): Hook;
-  /** Gradients are recorded and not yet used: the place to clip them. */
-  onGradients?(trainer: Trainer): Hook;
+  /** Gradients are recorded and not yet used: the place to clip them, or to have something computed with the step. */
+  onGradients?(trainer: Trainer, step: RecordedStep): Hook;
   onStepEnd?(trainer: Trainer, report: StepReport): Hook;
   /** After each batch of an evaluation. */
   onEvaluate?(trainer: Trainer, done: number, total: number): void;

@@ -8,6 +8,7 @@ export {
   type EpochReport,
   type StepReport,
 } from './callbacks.js';
+export type { Distillation } from './distillation.js';
 export { DivergenceError } from './divergence.js';
 export {
   type EvaluateOptions,
@@ -28,6 +29,8 @@ export {
   predictedClasses,
   probabilitiesOf,
 } from './metrics.js';
+export type { Phase, ScheduleBuilder } from './phases.js';
 export { type RocAuc, rocAuc } from './roc-auc.js';
 export { type SampleResult, SampleResults } from './sample-results.js';
+export type { RecordedStep } from './step.js';
 export { type FitResult, Trainer, type TrainerOptions, type TrainerState } from './trainer.js';

@@ -1,8 +1,9 @@
 /** The loop on small problems whose outcome is known: against a loop written out by hand, resumed at every step, and going wrong. */
 
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ArrayDataset, DataLoader } from '../data/index.js';
-import { type AuxiliaryOutputs, BatchNorm1d, Dropout, Flatten, Linear, LogSoftmax, Module, ReLU, Sequential } from '../nn/index.js'; // biome-ignore format: one list
+import { network, stripes, throughJson, untimed, weights } from '../../test/training-problem.js';
+import { DataLoader } from '../data/index.js';
+import { type AuxiliaryOutputs, BatchNorm1d, Flatten, Linear, LogSoftmax, Module, Sequential } from '../nn/index.js';
 import { crossEntropy } from '../nn/loss.js';
 import { ReferenceTarget } from '../ops/reference/index.js';
 import { Adam, CosineAnnealingLR, ReduceLROnPlateau, SGD } from '../optim/index.js';
@@ -15,39 +16,10 @@ import { Trainer, type TrainerOptions, type TrainerState } from './trainer.js';
 
 beforeAll(() => setDevice(new ReferenceTarget({ exact: false })));
 
-/** Pictures [1, 2, 2] of two classes that a line can tell apart: class 1 is bright on the left. */
-function stripes(count: number): ArrayDataset {
-  const labels = Int32Array.from({ length: count }, (_, i) => ((i * 7) % 3) & 1);
-  const inputs = new Uint8Array(count * 4);
-  labels.forEach((label, i) => {
-    inputs.set(label === 1 ? [200 + (i % 50), 30, 180, i % 60] : [i % 60, 210, 20, 190 + (i % 40)], 4 * i);
-  });
-  return new ArrayDataset({ inputs, labels, shape: [1, 2, 2], classes: ['right', 'left'] });
-}
-
-function network() {
-  manualSeed(3);
-  return new Sequential(
-    new Flatten(),
-    new Linear(4, 6),
-    new BatchNorm1d(6),
-    new ReLU(),
-    new Dropout(0.3),
-    new Linear(6, 2),
-  );
-}
-
 function trainer(options: Partial<TrainerOptions> = {}): Trainer {
   const model = options.model ?? network();
   const optimizer = options.optimizer ?? new Adam(model.parameters(), { lr: 0.01 });
   return new Trainer({ model, optimizer, loss: crossEntropy, train: stripes(22), batchSize: 4, seed: 5, ...options });
-}
-
-async function weights(model: { stateDict(): Record<string, Tensor> }): Promise<Record<string, number[]>> {
-  const entries = Object.entries(model.stateDict()).map(
-    async ([name, t]) => [name, Array.from<number>(await t.data())] as const,
-  );
-  return Object.fromEntries(await Promise.all(entries));
 }
 
 describe('Trainer', () => {
@@ -166,7 +138,7 @@ describe('Trainer', () => {
     for (const at of [0, 4, 5, 6, 10, 11]) {
       const resumed = make();
       manualSeed(1000 + at);
-      resumed.load(JSON.parse(JSON.stringify(states[at], asArrays), asMaps) as TrainerState);
+      resumed.load(throughJson(states[at]));
       const result = await resumed.fit();
       expect(await weights(resumed.model), `resumed after step ${at + 1}`).toEqual(end);
       expect(result.epochs.map(untimed)).toEqual(whole.epochs.map(untimed));
@@ -335,22 +307,3 @@ describe('evaluate', () => {
     );
   });
 });
-
-function untimed({ seconds: _, ...rest }: EpochReport) {
-  return rest;
-}
-
-/** Through JSON and back, as a checkpoint's state goes; tensors as plain arrays. */
-function asArrays(_key: string, value: unknown): unknown {
-  if (value instanceof Map) return { entries: [...value] };
-  if (ArrayBuffer.isView(value)) return { kind: value.constructor.name, values: [...(value as Float32Array)] };
-  return value;
-}
-
-function asMaps(_key: string, value: unknown): unknown {
-  if (value === null || Array.isArray(value)) return value;
-  const { entries, kind, values } = value as { entries?: [string, unknown][]; kind?: string; values?: number[] };
-  if (Array.isArray(entries)) return new Map(entries);
-  if (kind !== undefined) return kind === 'Int32Array' ? Int32Array.from(values!) : Float32Array.from(values!);
-  return value;
-}

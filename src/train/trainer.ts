@@ -1,90 +1,49 @@
 /**
- * The training loop: epochs over a loader, one program run a step, an evaluation after each epoch.
+ * The training loop: epochs over a loader, one program run a batch (step.ts), an evaluation after each epoch.
  *
  * A step's randomness (dropout) follows from (seed, step) and the order of pictures from (seed, epoch), so that weights, optimiser state
  * and the position are all that resuming needs: `state()` and `load()`. A run that goes on from a state ends with the same bits as one
  * that never stopped. When the loss of a step is not finite, its update does not take effect.
+ *
+ * A step is one update of the weights; with `accumulate` it takes several batches. Between steps no gradients are kept.
  */
 
 import { batchTensors, type DataLoader, type Dataset, type LoadedBatch } from '../data/index.js';
 import type { HostTensor, JsonObject } from '../io/index.js';
-import type { AuxiliaryOutputs, Module } from '../nn/index.js';
-import { clipGradNorm, type LRScheduler, type Optimizer, ReduceLROnPlateau } from '../optim/index.js';
-import { assignOnlyIf, defaultGenerator, F, noGrad, realize, type Tensor } from '../tensor/index.js';
+import type { Module } from '../nn/index.js';
+import { clipGradNorm, EMA, type LRScheduler, ReduceLROnPlateau } from '../optim/index.js';
+import { assignOnlyIf, defaultGenerator, F, noGrad, type Parameter, realize, type Tensor } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
 import type { Callback, EpochReport, StepReport } from './callbacks.js';
+import { checkDistillation } from './distillation.js';
 import { DivergenceError, findNonFinite } from './divergence.js';
-import {
-  applyLoss,
-  asLoader,
-  type Evaluation,
-  evaluate,
-  type Loss,
-  type Normalization,
-  type Prediction,
-  predict,
-  prepare,
-  rowsOf,
-} from './evaluate.js';
+import { asLoader, type Evaluation, evaluate, type Prediction, predict, prepare } from './evaluate.js';
+import { type AnyOptimizer, Phases } from './phases.js';
+import { checkAccumulate, forward, GradientSum, type Objective, type Outcome } from './step.js';
+import type { FitResult, TrainerOptions, TrainerState } from './trainer-options.js';
+import { checkSaved, hostTensors, type SavedState, underPrefix } from './trainer-state.js';
 
-export interface TrainerOptions {
-  readonly model: Module;
-  // biome-ignore lint/suspicious/noExplicitAny: any optimiser will do, whatever options its groups have
-  readonly optimizer: Optimizer<any>;
-  readonly loss: Loss;
-  /** A loader, or a data set to shuffle into batches of `batchSize`. */
-  readonly train: DataLoader | Dataset;
-  /** Looked at after each epoch, to watch and to stop by. */
-  readonly validation?: DataLoader | Dataset;
-  /** Stands in for `validation` where there is none. */
-  readonly test?: DataLoader | Dataset;
-  readonly epochs?: number;
-  /** For data sets; loaders have their own. */
-  readonly batchSize?: number;
-  /** Decides shuffles of data sets, dropout and everything random in the model's forward. */
-  readonly seed?: number;
-  /** How pictures become numbers. Left out, bytes are divided by 255 and floats taken as they are. */
-  readonly normalize?: Normalization;
-  readonly scheduler?: LRScheduler | ReduceLROnPlateau;
-  /** When the schedule takes its steps. */
-  readonly scheduleEvery?: 'epoch' | 'step';
-  /** Scales all gradients down together when their norm is larger. */
-  readonly clipGradNorm?: number;
-  readonly callbacks?: readonly Callback[];
-}
-
-export interface FitResult {
-  readonly epochs: readonly EpochReport[];
-  readonly steps: number;
-  /** Why training ended before the last epoch, or null. */
-  readonly stopped: string | null;
-  /** Stopped in the middle of an epoch; `fit()` goes on from there. */
-  readonly interrupted: boolean;
-  /** All of training, earlier parts of a resumed run included. */
-  readonly seconds: number;
-}
-
-/** A run at one moment: what a checkpoint holds. */
-export interface TrainerState {
-  /** `model.…` and `optimizer.…`. */
-  readonly tensors: Map<string, HostTensor>;
-  readonly state: JsonObject;
-}
+export type { FitResult, TrainerOptions, TrainerState } from './trainer-options.js';
 
 /** Random streams set aside for each step: far more than calls of `rand` in one. */
 const streamsPerStep = 2 ** 24;
 
 export class Trainer {
   readonly model: Module;
-  // biome-ignore lint/suspicious/noExplicitAny: see TrainerOptions
-  readonly optimizer: Optimizer<any>;
+  readonly optimizer: AnyOptimizer;
   readonly train: DataLoader;
   readonly validation: DataLoader | null;
   readonly test: DataLoader | null;
   readonly epochs: number;
   readonly seed: number;
+  /** Batches in a step. */
+  readonly accumulate: number;
   readonly #options: TrainerOptions;
+  readonly #objective: Objective;
   readonly #callbacks: readonly Callback[];
+  readonly #phases: Phases;
+  readonly #gradients = new GradientSum();
+  #ema: EMA | null = null;
 
   /** Steps taken. */
   step = 0;
@@ -103,7 +62,9 @@ export class Trainer {
   #stop: { reason: string; now: boolean } | null = null;
 
   constructor(options: TrainerOptions) {
-    const { model, optimizer, train, validation, test, epochs = 1, batchSize = 64, seed = 0 } = options;
+    const { model, optimizer, train, validation, test, batchSize = 64, seed = 0 } = options;
+    const { loss, normalize = null, distillation = null, schedule, accumulate = 1 } = options;
+    const { epochs = options.phases?.reduce((sum, phase) => sum + phase.epochs, 0) ?? 1 } = options;
     if (!(Number.isInteger(epochs) && epochs >= 0)) {
       throw new ConfigError(`Trainer: epochs is a whole number from 0 up, not ${epochs}`);
     }
@@ -122,8 +83,28 @@ export class Trainer {
     }
     this.epochs = epochs;
     this.seed = seed;
+    this.accumulate = checkAccumulate(accumulate);
+    if (distillation !== null) checkDistillation(distillation);
     this.#options = options;
+    this.#objective = { loss, normalize, distillation };
     this.#callbacks = options.callbacks ?? [];
+    const phases = options.phases ?? [{ epochs, schedule }];
+    this.#phases = new Phases(model, optimizer, phases, { epochs, stepsPerEpoch: this.stepsPerEpoch });
+    if (options.scheduler !== undefined && this.#phases.driveRates) {
+      throw new ConfigError('Trainer: give a scheduler, or a schedule (of its own or of its phases), not both');
+    }
+    if (options.phases !== undefined && schedule !== undefined) {
+      throw new ConfigError('Trainer: phases have a schedule each; give it to them');
+    }
+  }
+
+  get stepsPerEpoch(): number {
+    return Math.ceil(this.train.length / this.accumulate);
+  }
+
+  /** The moving average of the weights, from the first `fit()` or `load()` on; null without `ema`. */
+  get ema(): EMA | null {
+    return this.#ema;
   }
 
   get lr(): number {
@@ -144,7 +125,9 @@ export class Trainer {
     const generator = defaultGenerator();
     const userRandom = generator.state();
     this.#startedAt = performance.now();
+    this.#gradients.reset();
     try {
+      this.#startAverage();
       await this.#each('onFitStart');
       while (this.epoch < this.epochs && this.#stop === null) await this.#runEpoch();
       const stop = this.#stop as { reason: string; now: boolean } | null;
@@ -170,37 +153,46 @@ export class Trainer {
     this.#stop = { reason, now: now || this.#stop?.now === true };
   }
 
-  /** Measures the model on the test pictures, or on other ones. */
+  /** Measures the model, or the average of its weights, on the test pictures or on other ones. */
   evaluate(data: DataLoader | Dataset | null = this.test): Promise<Evaluation> {
     if (data === null)
       throw new ConfigError('Trainer: evaluate needs pictures: pass some, or give the Trainer test pictures.');
-    const { loss, normalize = null } = this.#options;
-    return evaluate(this.model, data, {
-      loss,
-      normalize,
-      batchSize: this.train.batchSize,
-      onBatch: (done, total) => {
-        for (const callback of this.#callbacks) callback.onEvaluate?.(this, done, total);
-        return this.#stop?.now !== true;
-      },
-    });
+    const { loss, normalize } = this.#objective;
+    const measure = () =>
+      evaluate(this.model, data, {
+        loss,
+        normalize,
+        batchSize: this.train.batchSize,
+        onBatch: (done, total) => {
+          for (const callback of this.#callbacks) callback.onEvaluate?.(this, done, total);
+          return this.#stop?.now !== true;
+        },
+      });
+    return this.#ema === null ? measure() : this.#ema.use(measure);
   }
 
   /** The likeliest classes of each picture of a batch. */
   predict(batch: Parameters<typeof predict>[1], { top }: { top?: number } = {}): Promise<Prediction[][]> {
-    const { normalize = null } = this.#options;
-    return predict(this.model, batch, { classes: this.train.dataset.classes, normalize, top });
+    const { normalize } = this.#objective;
+    const ask = () => predict(this.model, batch, { classes: this.train.dataset.classes, normalize, top });
+    return this.#ema === null ? ask() : this.#ema.use(ask);
+  }
+
+  /** Ends with these weights: those of the best epoch, say. They take the place of the average too. */
+  adopt(weights: ReadonlyMap<string, HostTensor>): void {
+    this.model.loadStateDict(weights);
+    this.#ema?.loadStateDict(weights, this.#ema.updates);
   }
 
   /** All that going on needs. The tensors are copies. */
   async state(): Promise<TrainerState> {
+    this.#startAverage();
     const optimizer = this.optimizer.stateDict();
-    const live = [
-      ...Object.entries(this.model.stateDict()).map(([name, t]) => [`model.${name}`, t] as const),
-      ...Object.entries(optimizer.state).map(([name, t]) => [`optimizer.${name}`, t] as const),
-    ];
-    const tensors = new Map<string, HostTensor>();
-    for (const [name, t] of live) tensors.set(name, { dtype: t.dtype, shape: t.shape, data: await t.data() });
+    const tensors = new Map([
+      ...(await hostTensors('model.', this.model.stateDict())),
+      ...(await hostTensors('ema.', this.#ema?.stateDict() ?? {})),
+      ...(await hostTensors('optimizer.', optimizer.state)),
+    ]);
     const callbacks: JsonObject = {};
     for (const { name, stateDict } of this.#named()) callbacks[name] = stateDict();
     const state = {
@@ -210,12 +202,14 @@ export class Trainer {
       epoch: this.epoch,
       batch: this.batch,
       batches: this.train.length,
+      accumulate: this.accumulate,
       sums: this.#sums,
       seconds: this.seconds,
       epochSeconds: this.batch === 0 ? 0 : this.#epochSeconds,
       history: this.history,
       optimizer: { steps: optimizer.steps, paramGroups: optimizer.paramGroups },
-      scheduler: this.#options.scheduler?.stateDict() ?? null,
+      scheduler: this.#scheduler?.stateDict() ?? null,
+      ema: this.#ema === null ? null : { updates: this.#ema.updates },
       callbacks,
     };
     return { tensors, state: JSON.parse(JSON.stringify(state)) as JsonObject };
@@ -224,17 +218,14 @@ export class Trainer {
   /** Goes on from a state. @throws {ConfigError} when it belongs to another training. */
   load({ tensors, state }: TrainerState): void {
     const saved = state as unknown as SavedState;
-    if (saved.version !== 1)
-      throw new ConfigError(`Trainer: this state has version ${saved.version}; this fovea reads 1`);
-    if (saved.seed !== this.seed || saved.batches !== this.train.length) {
-      throw new ConfigError(
-        `Trainer: the state is from seed ${saved.seed} and ${saved.batches} batches an epoch, this training has seed ${this.seed} and ` +
-          `${this.train.length}: it would not go on as it began.`,
-      );
-    }
-    this.model.loadStateDict(part(tensors, 'model.'));
-    this.optimizer.loadStateDict({ state: Object.fromEntries(part(tensors, 'optimizer.')), ...saved.optimizer });
-    if (saved.scheduler !== null) this.#options.scheduler?.loadStateDict(saved.scheduler as never);
+    const { seed, accumulate } = this;
+    checkSaved(saved, { seed, accumulate, batches: this.train.length, averages: this.#options.ema !== undefined });
+    this.model.loadStateDict(underPrefix(tensors, 'model.'));
+    this.#startAverage();
+    this.#ema?.loadStateDict(underPrefix(tensors, 'ema.'), saved.ema!.updates);
+    this.#phases.enter(saved.epoch);
+    this.optimizer.loadStateDict({ state: Object.fromEntries(underPrefix(tensors, 'optimizer.')), ...saved.optimizer });
+    if (saved.scheduler !== null) this.#scheduler?.loadStateDict(saved.scheduler as never);
     for (const { name, loadStateDict } of this.#named()) {
       const own = saved.callbacks[name];
       if (own !== undefined) loadStateDict(own as JsonObject);
@@ -252,8 +243,13 @@ export class Trainer {
     this.#epochStartedAt = performance.now();
     this.model.train();
     await this.#each('onEpochStart', this.epoch);
+    let done: BatchResult[] = []; // of the step under way
     for await (const batch of this.train.epoch(this.epoch, this.batch)) {
-      const report = await this.#runStep(batch);
+      const ends = done.length + 1 === this.accumulate || batch.batch + 1 === this.train.length;
+      done.push(await this.#runBatch(batch, done.length, ends));
+      if (!ends) continue;
+      const report = this.#endStep(done, batch);
+      done = [];
       await this.#each('onStepEnd', report);
       if (this.#stop?.now) return this.#leaveEpoch();
     }
@@ -270,12 +266,13 @@ export class Trainer {
       lr: this.lr,
       seconds: this.#epochSeconds,
     };
-    this.#scheduleEpoch(report);
+    if (!this.#countsSteps) this.#schedule(report.loss ?? report.trainLoss);
     this.history = [...this.history, report];
     this.epoch++;
     this.batch = 0;
     this.#sums = { loss: 0, correct: 0, count: 0 };
     this.#epochSecondsBefore = 0;
+    if (this.epoch < this.epochs) this.#phases.enter(this.epoch); // now, so that a checkpoint of this moment holds its rates
     await this.#each('onEpochEnd', report, evaluation);
   }
 
@@ -283,68 +280,95 @@ export class Trainer {
     this.#epochSecondsBefore = this.#epochSeconds;
   }
 
-  /** One program: forward, gradients, update, and the two numbers that are read back. */
-  async #runStep(batch: LoadedBatch): Promise<StepReport> {
-    const { loss: lossOf, normalize = null, scheduler, scheduleEvery = 'epoch', clipGradNorm: limit } = this.#options;
-    const { lr } = this;
-    this.#seedStep();
-    const { inputs, labels, target } = batchTensors(batch);
-    const outputs = this.model.forward(prepare(inputs, normalize)) as Tensor | AuxiliaryOutputs;
-    const scores = rowsOf(outputs);
-    const loss = applyLoss(lossOf, outputs, target);
-    const correct = noGrad(() => scores.argmax(1).eq(labels).sum());
-    this.optimizer.zeroGrad();
-    loss.backward();
-    if (limit !== undefined) clipGradNorm(this.model.parameters(), limit);
-    await this.#each('onGradients');
-    this.optimizer.update();
-    assignOnlyIf(noGrad(() => F.isFinite(loss)));
-    await realize(loss, correct);
-    const lossValue = await loss.item();
-    if (!Number.isFinite(lossValue)) throw await this.#diverged(batch, lossValue, lr);
-    const right = await correct.item();
-
+  /**
+   * One program: forward, gradients, and the two numbers that are read back. The batch that ends its step brings the update along; those before it leave
+   * their gradients to it.
+   */
+  async #runBatch(batch: LoadedBatch, index: number, ends: boolean): Promise<BatchResult> {
     const count = batch.labels.length;
-    this.#sums.loss += lossValue * count;
-    this.#sums.correct += right;
+    this.#seedBatch(index);
+    const outcome = forward(this.model, batch, this.#objective);
+    const { loss, correct } = outcome;
+    const parameters = this.model.parameters();
+    const also: Tensor[] = [];
+    this.optimizer.zeroGrad();
+    if (!ends) this.#gradients.add(parameters, loss, count);
+    else {
+      this.#gradients.finish(parameters, loss, count);
+      await this.#update(parameters, outcome, also);
+    }
+    assignOnlyIf(noGrad(() => F.isFinite(loss)));
+    await realize(loss, correct, ...also);
+    const lossValue = await loss.item();
+    if (!Number.isFinite(lossValue)) throw await this.#diverged(batch, index, lossValue);
+    return { count, loss: lossValue, correct: await correct.item() };
+  }
+
+  async #update(parameters: readonly Parameter[], outcome: Outcome, also: Tensor[]): Promise<void> {
+    const { clipGradNorm: limit } = this.#options;
+    if (limit !== undefined) clipGradNorm(parameters, limit);
+    await this.#each('onGradients', { ...outcome, compute: (...tensors) => void also.push(...tensors) });
+    this.optimizer.update();
+    this.#ema?.update();
+  }
+
+  #endStep(results: readonly BatchResult[], { batch }: LoadedBatch): StepReport {
+    const { lr } = this;
+    const sum = (of: (result: BatchResult) => number) => results.reduce((total, result) => total + of(result), 0);
+    const count = sum((r) => r.count);
+    const loss = sum((r) => r.loss * r.count);
+    const correct = sum((r) => r.correct);
+    this.#sums.loss += loss;
+    this.#sums.correct += correct;
     this.#sums.count += count;
     this.step++;
-    this.batch = batch.batch + 1;
-    if (scheduleEvery === 'step') {
-      if (scheduler instanceof ReduceLROnPlateau) scheduler.step(lossValue);
-      else scheduler?.step();
-    }
+    this.batch = batch + 1;
+    if (this.#countsSteps) this.#schedule(loss / count);
     return {
       step: this.step,
       epoch: this.epoch,
       batch: this.batch,
       batches: this.train.length,
       count,
-      loss: lossValue,
-      accuracy: right / count,
+      loss: loss / count,
+      accuracy: correct / count,
       epochLoss: this.#sums.loss / this.#sums.count,
       epochAccuracy: this.#sums.correct / this.#sums.count,
       lr,
     };
   }
 
-  /** Gives the step its own random streams, whatever was drawn before it. */
-  #seedStep(): void {
-    defaultGenerator().setState({ seed: this.seed, stream: (this.step + 1) * streamsPerStep });
+  /** Gives each batch its own random streams, whatever was drawn before it. */
+  #seedBatch(index: number): void {
+    const within = index * Math.floor(streamsPerStep / this.accumulate);
+    defaultGenerator().setState({ seed: this.seed, stream: (this.step + 1) * streamsPerStep + within });
   }
 
-  async #diverged(batch: LoadedBatch, loss: number, lr: number): Promise<DivergenceError> {
-    this.#seedStep();
+  /** The average begins with the weights as they are. */
+  #startAverage(): void {
+    const { ema } = this.#options;
+    if (ema !== undefined) this.#ema ??= new EMA(this.model, ema);
+  }
+
+  async #diverged(batch: LoadedBatch, index: number, loss: number): Promise<DivergenceError> {
+    this.#seedBatch(index);
     const { inputs } = batchTensors(batch);
-    const input = prepare(inputs, this.#options.normalize ?? null);
+    const input = prepare(inputs, this.#objective.normalize);
     const { layer, where } = await findNonFinite(this.model, input);
-    return new DivergenceError(this.step + 1, layer, lr, loss, where);
+    return new DivergenceError(this.step + 1, layer, this.lr, loss, where);
   }
 
-  #scheduleEpoch(report: EpochReport): void {
-    const { scheduler, scheduleEvery = 'epoch' } = this.#options;
-    if (scheduleEvery !== 'epoch') return;
-    if (scheduler instanceof ReduceLROnPlateau) scheduler.step(report.loss ?? report.trainLoss);
+  get #scheduler(): LRScheduler | ReduceLROnPlateau | null {
+    return this.#phases.scheduler ?? this.#options.scheduler ?? null;
+  }
+
+  get #countsSteps(): boolean {
+    return this.#phases.scheduler !== null || this.#options.scheduleEvery === 'step';
+  }
+
+  #schedule(loss: number): void {
+    const scheduler = this.#scheduler;
+    if (scheduler instanceof ReduceLROnPlateau) scheduler.step(loss);
     else scheduler?.step();
   }
 
@@ -378,26 +402,11 @@ export class Trainer {
   }
 }
 
-interface SavedState {
-  version: number;
-  seed: number;
-  step: number;
-  epoch: number;
-  batch: number;
-  batches: number;
-  sums: { loss: number; correct: number; count: number };
-  seconds: number;
-  epochSeconds: number;
-  history: EpochReport[];
-  optimizer: { steps: number[]; paramGroups: Record<string, unknown>[] };
-  scheduler: unknown;
-  callbacks: JsonObject;
-}
-
-function part(tensors: ReadonlyMap<string, HostTensor>, prefix: string): Map<string, HostTensor> {
-  return new Map(
-    [...tensors].filter(([name]) => name.startsWith(prefix)).map(([name, t]) => [name.slice(prefix.length), t]),
-  );
+/** Of one batch, read back. */
+interface BatchResult {
+  readonly count: number;
+  readonly loss: number;
+  readonly correct: number;
 }
 
 function since(start: number | null): number {
