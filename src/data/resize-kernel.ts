@@ -1,10 +1,10 @@
 /**
- * The two loops in which resizing spends its time, in WebAssembly SIMD: a matrix of bytes transposed, and rows made as weighted sums of other
- * rows. (Columns are resized as the rows of the transposed picture: reading along a row, neighbouring bytes share their weight, and all lanes
- * work.) A small module of its own: it runs at once, in any worker and any page, with no device open.
+ * The two loops in which resizing spends its time, in WebAssembly SIMD: a matrix of bytes transposed, and rows made as weighted sums of
+ * other rows. (Columns are resized as the rows of the transposed picture: reading along a row, neighbouring bytes share their weight, and
+ * all lanes work.) A small module of its own: it runs at once, in any worker and any page, with no device open.
  *
- * The sums are those of Pillow to the bit: a weight w has 22 bits behind the point and does not fit the multiplier of 16-bit pairs, so it comes
- * as 2¹¹·high + low, and so does the sum.
+ * The sums are those of Pillow to the bit: a weight w has 22 bits behind the point and does not fit the multiplier of 16-bit pairs, so it
+ * comes as 2¹¹·high + low, and so does the sum.
  */
 
 import { emitModule } from '../codegen/wasm/module.js';
@@ -18,13 +18,13 @@ const lowBits = 11;
 export interface ResizeKernel {
   readonly memory: WebAssembly.Memory;
   /**
-   * Bytes [rows, cols] at `src` → [cols, rows] at `dst`; the strides are bytes from row to row. Works in blocks of 16 rows and 8 columns: what lies
-   * behind the last whole one is read and written too.
+   * Bytes [rows, cols] at `src` → [cols, rows] at `dst`; the strides are bytes from row to row. Works in blocks of 16 rows and 8 columns:
+   * what lies behind the last whole one is read and written too.
    */
   transpose(src: number, srcStride: number, dst: number, dstStride: number, rows: number, cols: number): void;
   /**
-   * `count` rows of `bytes` bytes (a multiple of 16) at `dst`, each a weighted sum of successive rows at `src`, rounded and clamped. `table` says
-   * which: see `writeTable`.
+   * `count` rows of `bytes` bytes (a multiple of 16) at `dst`, each a weighted sum of successive rows at `src`, rounded and clamped.
+   * `table` says which: see `writeTable`.
    */
   weigh(
     table: number,
@@ -53,8 +53,8 @@ export function tableBytes({ counts }: Taps): number {
 }
 
 /**
- * Of each output row: its first input row, how many pairs of them, and for each pair its high and its low halves. A last pair of one has a weight
- * of 0 for the row after it, which is therefore read.
+ * Of each output row: its first input row, how many pairs of them, and for each pair its high and its low halves. A last pair of one has a
+ * weight of 0 for the row after it, which is therefore read.
  */
 export function writeTable(
   words: Int32Array,

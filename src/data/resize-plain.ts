@@ -1,6 +1,6 @@
 /**
- * Resizing in plain loops, as Pillow's documentation tells it: columns, then rows, each rounded to bytes. Serves where WebAssembly has no SIMD, and
- * tests hold the fast one against it.
+ * Resizing in plain loops, as Pillow's documentation tells it: columns, then rows, each rounded to bytes. Serves where WebAssembly has no
+ * SIMD, and tests hold the fast one against it.
  */
 
 import { type Taps, weightBits } from './resize-kernel.js';

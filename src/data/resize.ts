@@ -1,8 +1,9 @@
 /**
- * Resizing bytes exactly as Pillow does, whose filters published weights were trained and measured with: the filter is widened by the factor
- * of reduction (so nothing aliases), columns come before rows, weights are rounded to 22 bits and each pass to bytes. Another resize, however
- * good, costs tenths of a per cent of accuracy. Only what is asked for is computed: of the picture the rows and columns that the window reads.
- * The work is done in resize-kernel.ts. Source: Pillow, "Concepts: Filters"; torchvision.transforms.Resize and CenterCrop.
+ * Resizing bytes exactly as Pillow does, whose filters published weights were trained and measured with: the filter is widened by the
+ * factor of reduction (so nothing aliases), columns come before rows, weights are rounded to 22 bits and each pass to bytes. Another
+ * resize, however good, costs tenths of a per cent of accuracy. Only what is asked for is computed: of the picture the rows and columns
+ * that the window reads. The work is done in resize-kernel.ts. Source: Pillow, "Concepts: Filters"; torchvision.transforms.Resize and
+ * CenterCrop.
  */
 
 import { ConfigError } from '../util/errors.js';
@@ -39,8 +40,8 @@ export function resize(picture: Planes, height: number, width: number, filter: R
 }
 
 /**
- * `box` of the picture at the size [height, width], and of that only the `window`: → [C, window height, window width]. Pixels outside of the box
- * have no part in it, as if it had been cut out first. @throws {ConfigError} for boxes that do not lie in their picture
+ * `box` of the picture at the size [height, width], and of that only the `window`: → [C, window height, window width]. Pixels outside of
+ * the box have no part in it, as if it had been cut out first. @throws {ConfigError} for boxes that do not lie in their picture
  */
 export function resizeBox(
   picture: Planes,

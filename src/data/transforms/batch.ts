@@ -1,6 +1,6 @@
 /**
- * What happens to a batch between the data set and the model. A transform is a function from batch to batch; the context says which batch of
- * which epoch it is, so that random ones draw from (seed, epoch, picture) and a resumed run repeats them exactly.
+ * What happens to a batch between the data set and the model. A transform is a function from batch to batch; the context says which batch
+ * of which epoch it is, so that random ones draw from (seed, epoch, picture) and a resumed run repeats them exactly.
  */
 
 import { ConfigError } from '../../util/errors.js';
