@@ -30,6 +30,16 @@ describe('Random', () => {
     expect(new Set(all).size).toBe(all.length);
   });
 
+  it('forks depend on the step alone, and differ from each other, from their own and from the whole', () => {
+    const first = (random: Random) => random.uniform();
+    const used = new Random(1, 2, 3);
+    used.uniform();
+    expect(first(used.fork(4))).toBe(first(new Random(1, 2, 3).fork(4)));
+    const steps = Array.from({ length: 63 }, (_, i) => new Random(1, 2, 3).fork(i));
+    const all = [new Random(1, 2, 3), ...steps, ...steps.flatMap((s) => [s.fork(0), s.fork(1), s.fork(62)])];
+    expect(new Set(all.map(first)).size).toBe(all.length);
+  });
+
   it('never repeats a block', () => {
     const seen = draws((r) => r.uniform());
     expect(new Set(seen).size).toBe(many);

@@ -1,6 +1,6 @@
 /**
- * The random numbers of one picture in one epoch. They follow from (seed, epoch, picture, stream) alone, so that an augmentation comes out the
- * same on whichever worker, in whatever order, and after resuming. The bits are Philox4x32-10's.
+ * The random numbers of one picture in one epoch. They follow from (seed, epoch, picture, stream) alone, so that an augmentation comes out
+ * the same on whichever worker, in whatever order, and after resuming. The bits are Philox4x32-10's.
  */
 
 import { ConfigError } from '../util/errors.js';
@@ -12,12 +12,20 @@ const tag = 0x6175676d;
 export class Random {
   readonly #key: Int32Array;
   readonly #words = new Int32Array(32);
+  readonly #origin: readonly [seed: number, epoch: number, index: number, stream: number];
   #next = 32;
 
   /** `stream` tells apart several uses for the same picture, such as two steps of a pipeline. */
   constructor(seed: number, epoch = 0, index = 0, stream = 0) {
     // Key and counter have five free words: seed (two), picture, epoch, and how many words were drawn, in steps of 32.
     this.#key = Int32Array.of(seed | 0, Math.floor(seed / 2 ** 32) | 0, index, epoch ^ tag, stream << 16);
+    this.#origin = [seed, epoch, index, stream];
+  }
+
+  /** The same picture's numbers for step 0 … 62 of several, each its own, whatever was drawn here or there. Steps have steps in turn. */
+  fork(step: number): Random {
+    const [seed, epoch, index, stream] = this.#origin;
+    return new Random(seed, epoch, index, (stream * 64 + step + 1) & 0xffff);
   }
 
   /** Evenly in [low, high), 53 bits. */
