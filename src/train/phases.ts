@@ -29,6 +29,11 @@ export interface Phase {
   readonly schedule?: ScheduleBuilder;
 }
 
+/** Whether the phases decide the rate, so that nothing else may. */
+export function driveRates(phases: readonly Phase[]): boolean {
+  return phases.some(({ lr, schedule }) => lr !== undefined || schedule !== undefined);
+}
+
 /** What a schedule may change in a parameter group. */
 interface Rates {
   lr: number;
@@ -68,11 +73,6 @@ export class Phases {
     this.enter(0);
   }
 
-  /** Whether the phases decide the rate, so that nothing else may. */
-  get driveRates(): boolean {
-    return this.#phases.some(({ lr, schedule }) => lr !== undefined || schedule !== undefined);
-  }
-
   /** Makes the phase of this epoch the one under way; within it, nothing changes. */
   enter(epoch: number): void {
     const last = this.#phases.length - 1;
@@ -83,7 +83,7 @@ export class Phases {
     const phase = this.#phases[index];
     this.#bringBack();
     this.#setTraining(phase);
-    if (!this.driveRates) return;
+    if (!driveRates(this.#phases)) return;
     this.#setRates(phase);
     const begin = index === 0 ? 0 : this.#ends[index - 1];
     this.scheduler = phase.schedule?.(this.#optimizer, (this.#ends[index] - begin) * this.#stepsPerEpoch) ?? null;

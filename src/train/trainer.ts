@@ -18,7 +18,7 @@ import type { Callback, EpochReport, StepReport } from './callbacks.js';
 import { checkDistillation } from './distillation.js';
 import { DivergenceError, findNonFinite } from './divergence.js';
 import { asLoader, type Evaluation, evaluate, type Prediction, predict, prepare } from './evaluate.js';
-import { type AnyOptimizer, Phases } from './phases.js';
+import { type AnyOptimizer, driveRates, Phases } from './phases.js';
 import { checkAccumulate, forward, GradientSum, type Objective, type Outcome } from './step.js';
 import type { FitResult, TrainerOptions, TrainerState } from './trainer-options.js';
 import { checkSaved, hostTensors, type SavedState, underPrefix } from './trainer-state.js';
@@ -89,13 +89,13 @@ export class Trainer {
     this.#objective = { loss, normalize, distillation };
     this.#callbacks = options.callbacks ?? [];
     const phases = options.phases ?? [{ epochs, schedule }];
-    this.#phases = new Phases(model, optimizer, phases, { epochs, stepsPerEpoch: this.stepsPerEpoch });
-    if (options.scheduler !== undefined && this.#phases.driveRates) {
+    if (options.scheduler !== undefined && driveRates(phases)) {
       throw new ConfigError('Trainer: give a scheduler, or a schedule (of its own or of its phases), not both');
     }
     if (options.phases !== undefined && schedule !== undefined) {
       throw new ConfigError('Trainer: phases have a schedule each; give it to them');
     }
+    this.#phases = new Phases(model, optimizer, phases, { epochs, stepsPerEpoch: this.stepsPerEpoch });
   }
 
   get stepsPerEpoch(): number {
