@@ -1,0 +1,4 @@
+/** Reports as files, in Node. */
+
+export * from './index.js';
+export { picturesOf, type ReportOptions, renderReport, writeReport } from './write.node.js';
