@@ -114,7 +114,9 @@ async function predict(c: Context<Env>, house: House): Promise<Response> {
     () => request.abort(complete ? tooLate(house.limits) : tooSlow(house.limits)),
     house.limits.timeoutMs,
   );
-  outgoing.once('close', () => request.abort(new ClientGone('the client has left')));
+  outgoing.once('close', () => {
+    if (!outgoing.writableFinished) request.abort(new ClientGone('the client has left'));
+  });
   try {
     checkToken(c.req.header('authorization'), house.token);
     if (house.state.stopping) throw new Refusal(503, 'stopping', 'The server is stopping.', { 'Retry-After': '5' });

@@ -72,7 +72,7 @@ export class Batcher {
     const { score, size, now } = this.options;
     for (const count of this.sizes) {
       let best = Infinity;
-      for (let round = 0; round < 4; round++) {
+      for (let round = 0; round < 6; round++) {
         const start = now();
         await score(new Uint8Array(count * size));
         if (round > 0) best = Math.min(best, now() - start); // the first compiles
@@ -144,9 +144,15 @@ export class Batcher {
     const { sizes } = this;
     // Padding more than the next power of two cannot help.
     const candidates = sizes.filter((size) => size < 2 * count);
-    const rate = (size: number) => Math.min(size, count) / (this.milliseconds.get(size) ?? size);
+    const rate = (size: number) => Math.min(size, count) / this.expectedMs(size);
     const best = Math.max(...candidates.map(rate));
     return candidates.find((size) => rate(size) >= worthwhile * best)!;
+  }
+
+  /** No more than two of half the size would take: one unlucky measurement must not rule a size out for good. */
+  private expectedMs(size: number): number {
+    const known = this.milliseconds.get(size) ?? size;
+    return size === 1 ? known : Math.min(known, 2 * this.expectedMs(size / 2));
   }
 
   private forget(entry: Waiting): void {

@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { encodePng } from '../io/picture.node.js';
 import { FormatError } from '../util/errors.js';
 import { type Decoded, type DecodeJob, decodeAndPrepare } from './decode.node.js';
 
@@ -43,12 +44,16 @@ export class Decoder {
     return this.waiting.length;
   }
 
-  /** Loads what decoding needs, once. */
+  /** Starts the workers and lets each decode something, so that the first request waits for nothing. */
   async start(): Promise<void> {
     const { default: sharp } = await import('sharp');
     sharp.concurrency(1); // requests are what runs side by side
     sharp.cache(false);
-    for (const seat of workerFile === null ? [] : this.seats) seat.worker = this.hire(seat);
+    const { channels } = this.options;
+    const shape = [channels, 8, 8] as const;
+    const picture = await encodePng({ data: new Uint8Array(channels * 64), shape });
+    const { signal } = new AbortController();
+    await Promise.all(this.seats.map(() => this.decode(picture.slice(), signal)));
   }
 
   /** [C, H, W] bytes as the model takes them. The bytes given belong to the decoder from then on. @throws {FormatError} for what is no picture */
