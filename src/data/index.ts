@@ -14,6 +14,7 @@ export { DataLoader, type DataLoaderOptions, type LoadedBatch, type LoaderPositi
 export { batchTensors, normalizeTensor } from './on-device.js';
 export { contain, preprocess } from './preprocess.js';
 export { Random } from './random.js';
+export { sampleName, withClasses } from './relabel.js';
 export {
   type Box,
   centerCrop,
@@ -35,6 +36,8 @@ export {
   type WeightedSamplerOptions,
 } from './sampler.js';
 export { permutation } from './shuffle.js';
+export type { PictureTransform } from './transforms/index.js';
+export * as transforms from './transforms/index.js';
 export {
   compose,
   computeMeanStd,

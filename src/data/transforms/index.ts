@@ -1,3 +1,33 @@
-/** What happens to pictures and batches between the data set and the model. */
+/**
+ * What happens to pictures and batches between the data set and the model: transforms of one picture, with torchvision's names and
+ * defaults, which are JSON too; the functions beneath them; and transforms of whole batches.
+ */
 
+export { autoAugment, randAugment, trivialAugmentWide } from './auto-augment.js';
 export { compose, computeMeanStd, normalize, oneHot, type Transform, toTensor } from './batch.js';
+export {
+  colorJitter,
+  gaussianBlur,
+  grayscale,
+  randomAdjustSharpness,
+  randomAutocontrast,
+  randomEqualize,
+  randomGrayscale,
+  randomInvert,
+  randomPosterize,
+  randomSolarize,
+} from './colors.js';
+export {
+  centerCrop,
+  pad,
+  randomCrop,
+  randomErasing,
+  randomHorizontalFlip,
+  randomResizedCrop,
+  randomVerticalFlip,
+  resize,
+} from './crops.js';
+export * as functional from './functional.js';
+export { onPictures, type PictureFactory, type PictureTransform, pipeline } from './picture.js';
+export { factories, fromJson, randomApply, randomChoice, type TransformJson, toJson } from './registry.js';
+export { elasticTransform, randomAffine, randomPerspective, randomRotation } from './warps.js';
