@@ -1,8 +1,19 @@
-/** CRC-32 as zip and gzip use it (polynomial 0xEDB88320 reflected), eight bytes a step by eight tables: Kounavis and Berry 2005, "slicing-by-8". */
+/** Checksums of bytes, eight bytes a step by eight tables: Kounavis and Berry 2005, "slicing-by-8". */
 
+/** CRC-32 as zip and gzip use it. */
 export function crc32(bytes: Uint8Array): number {
-  tables ??= makeTables();
-  const [t0, t1, t2, t3, t4, t5, t6, t7] = tables;
+  return checksum(bytes, (tables ??= makeTables(0xedb88320)));
+}
+
+/** CRC-32C (Castagnoli), as TFRecord files use it: RFC 3720, appendix B.4. */
+export function crc32c(bytes: Uint8Array): number {
+  return checksum(bytes, (tablesC ??= makeTables(0x82f63b78)));
+}
+
+let tables: Int32Array[] | null = null;
+let tablesC: Int32Array[] | null = null;
+
+function checksum(bytes: Uint8Array, [t0, t1, t2, t3, t4, t5, t6, t7]: readonly Int32Array[]): number {
   let crc = -1;
   let i = 0;
   for (; i + 8 <= bytes.length; i += 8) {
@@ -21,13 +32,11 @@ export function crc32(bytes: Uint8Array): number {
   return ~crc >>> 0;
 }
 
-let tables: Int32Array[] | null = null;
-
-/** tables[n][b]: what byte b does to the remainder when n zero bytes follow it. */
-function makeTables(): Int32Array[] {
+/** tables[n][b]: what byte b does to the remainder when n zero bytes follow it. The polynomial has its bits turned round. */
+function makeTables(polynomial: number): Int32Array[] {
   const first = Int32Array.from({ length: 256 }, (_, b) => {
     let crc = b;
-    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ polynomial : crc >>> 1;
     return crc;
   });
   const made = [first];

@@ -1,5 +1,5 @@
 /**
- * The messages of an ONNX file as TypeScript, generated from the ONNX project's onnx.proto (`generated/`, made by scripts/onnx-schema.mjs),
+ * The messages of an ONNX file as TypeScript, generated from the ONNX project's onnx.proto (`generated/`, made by scripts/protobuf-schemas.mjs),
  * under one name for the rest of this folder. `create(NodeProtoSchema, { … })` makes a message; 64-bit integers are bigints.
  */
 
