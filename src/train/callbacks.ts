@@ -60,12 +60,33 @@ export interface Callback {
   loadStateDict?(state: JsonObject): void;
 }
 
+/** What says whether an epoch was better, on the validation (or test) pictures. `f1` is the plain mean over the classes: rare ones count alike. */
+export type Monitor = 'loss' | 'accuracy' | 'f1';
+
+/** The measure, signed so that more is better; null where nothing was measured. */
+export function goodness(
+  monitor: Monitor,
+  { loss, accuracy }: Pick<EpochReport, 'loss' | 'accuracy'>,
+  evaluation: Pick<Evaluation, 'confusion'> | null,
+): number | null {
+  switch (monitor) {
+    case 'loss':
+      return loss === null ? null : -loss;
+    case 'accuracy':
+      return accuracy;
+    case 'f1':
+      return evaluation?.confusion.macro().f1 ?? null;
+    default:
+      throw new ConfigError(`monitor is 'loss', 'accuracy' or 'f1', not '${monitor satisfies never}'`);
+  }
+}
+
 export interface EarlyStoppingOptions {
   /** Epochs without improvement that are waited for. */
   readonly patience?: number;
   /** What counts as improvement. */
   readonly minDelta?: number;
-  readonly monitor?: 'loss' | 'accuracy';
+  readonly monitor?: Monitor;
 }
 
 /** Stops when the measure on validation (or test) pictures has not improved for `patience` epochs. */
@@ -83,14 +104,13 @@ export class EarlyStopping implements Callback {
     this.#options = { patience, minDelta, monitor };
   }
 
-  onEpochEnd(trainer: Trainer, report: EpochReport): void {
+  onEpochEnd(trainer: Trainer, report: EpochReport, evaluation: Evaluation | null): void {
     const { patience, minDelta, monitor } = this.#options;
-    const value = report[monitor];
+    const value = goodness(monitor, report, evaluation);
     if (value === null) {
       throw new ConfigError('EarlyStopping: there is nothing to watch: give the Trainer validation or test pictures.');
     }
-    const gain = this.#best === null ? Infinity : monitor === 'loss' ? this.#best - value : value - this.#best;
-    if (gain > minDelta) {
+    if (this.#best === null || value - this.#best > minDelta) {
       this.#best = value;
       this.#bad = 0;
     } else if (++this.#bad >= patience) {
@@ -99,11 +119,16 @@ export class EarlyStopping implements Callback {
   }
 
   stateDict(): JsonObject {
-    return { best: this.#best, bad: this.#bad };
+    return { best: this.#measure(this.#best), bad: this.#bad };
   }
 
   loadStateDict({ best, bad }: JsonObject): void {
-    this.#best = best as number | null;
+    this.#best = this.#measure(best as number | null);
     this.#bad = bad as number;
+  }
+
+  /** States hold the measure as it is, not what is good about it; turning it twice gives it back. */
+  #measure(value: number | null): number | null {
+    return value !== null && this.#options.monitor === 'loss' ? -value : value;
   }
 }

@@ -8,12 +8,16 @@
 import type { JsonObject } from '../io/index.js';
 import type { CheckpointName, RunFolder } from '../io/index.node.js';
 import { ConfigError } from '../util/errors.js';
-import type { Callback, EpochReport, StepReport } from './callbacks.js';
+import { type Callback, type EpochReport, goodness, type Monitor, type StepReport } from './callbacks.js';
+import type { Evaluation } from './evaluate.js';
 import type { FitResult, Trainer, TrainerState } from './trainer.js';
+import { underPrefix } from './trainer-state.js';
 
 export interface RunRecorderOptions {
   /** Steps between checkpoints. Left out, they come as often as they cost nothing. */
   readonly every?: number;
+  /** What makes an epoch the best one; left out, the accuracy, or the loss where there is none. */
+  readonly monitor?: Monitor;
   /** Called when a checkpoint is on the disk. */
   readonly onCheckpoint?: (name: CheckpointName, step: number) => void;
 }
@@ -77,10 +81,11 @@ export class RunRecorder implements Callback {
     if (batch < batches && this.#isDue(step)) await this.#save(trainer, ['last']);
   }
 
-  async onEpochEnd(trainer: Trainer, report: EpochReport): Promise<void> {
+  async onEpochEnd(trainer: Trainer, report: EpochReport, evaluation: Evaluation | null): Promise<void> {
     await this.folder.appendMetrics({ event: 'epoch', ...report });
     const names: CheckpointName[] = ['last'];
-    const value = report.accuracy ?? (report.loss === null ? null : -report.loss);
+    const { monitor = report.accuracy === null ? 'loss' : 'accuracy' } = this.#options;
+    const value = goodness(monitor, report, evaluation);
     if (value !== null && (this.#best === null || value > this.#best.value)) {
       this.#best = { epoch: report.epoch, value };
       names.unshift('best');
@@ -95,9 +100,7 @@ export class RunRecorder implements Callback {
     if (interrupted) return;
     if (trainer.validation !== null) {
       const best = await this.folder.loadCheckpoint('best');
-      if (best !== null) {
-        trainer.model.loadStateDict(modelTensors(best));
-      }
+      if (best !== null) trainer.adopt(modelTensors(best));
     }
     await this.folder.writeModel(modelTensors(await trainer.state()));
   }
@@ -153,10 +156,10 @@ export class RunRecorder implements Callback {
   }
 }
 
-/** The weights out of a trainer's state or a checkpoint, by the model's names. */
+/** The weights out of a trainer's state or a checkpoint, by the model's names: their average where the training kept one. */
 export function modelTensors({ tensors }: Pick<TrainerState, 'tensors'>): TrainerState['tensors'] {
-  const own = [...tensors].filter(([name]) => name.startsWith('model.'));
-  return new Map(own.map(([name, t]) => [name.slice('model.'.length), t]));
+  const averages = underPrefix(tensors, 'ema.');
+  return averages.size > 0 ? averages : underPrefix(tensors, 'model.');
 }
 
 function place({ step, epoch, batch }: Trainer): string {
