@@ -1,57 +1,189 @@
-/** Evaluations in words: accuracy, the table of classes, what is mixed up with what. */
+/** Evaluations in words: accuracy, calibration, the table of classes, what is mixed up with what, the worst mistakes. In 80 columns, whatever the names. */
 
 import pc from 'picocolors';
-import type { Evaluation } from '../train/index.js';
-import { grouped, percent, print, table } from './output.js';
+import type { Evaluation, SampleResult } from '../train/index.js';
+import { type Column, grouped, percent, print, table } from './output.js';
 
-/** Tables of more classes do not fit a terminal. */
+/** More classes are not listed one by one. */
 const mostClasses = 20;
+const columnsOfTerminal = 80;
 
-export async function printEvaluation({ count, accuracy, loss, topK, confusion }: Evaluation): Promise<void> {
+export interface PrintOptions {
+  /** How many of the surest wrong answers to list. */
+  readonly mistakes?: number;
+  readonly nameOf?: (index: number) => string | undefined;
+}
+
+export async function printEvaluation(evaluation: Evaluation, options: PrintOptions = {}): Promise<void> {
+  const { count, accuracy, loss, topK, confusion, calibration } = evaluation;
   const more = [
     ...(loss === null ? [] : [`loss ${loss.toFixed(4)}`]),
     ...(topK === null ? [] : [`top-${topK.k} ${percent(topK.accuracy)}`]),
     `${grouped(count)} pictures`,
   ];
-  print(`${pc.bold('test accuracy')}  ${pc.bold(pc.green(percent(accuracy)))}  (${more.join(', ')})\n`);
+  print(`${pc.bold('test accuracy')}  ${pc.bold(pc.green(percent(accuracy)))}  (${more.join(', ')})`);
+  print(`${pc.dim('calibration')}    ${calibrationLine(calibration, accuracy)}\n`);
+  await printClasses(evaluation);
   const { classes } = confusion;
-  const perClass = confusion.perClass();
-  if (classes.length <= mostClasses) {
-    const columns = [
-      { head: 'actual ↓  predicted →' },
-      ...[...classes, 'recall', 'precision', 'F1'].map((head) => ({ head, align: 'right' as const })),
-    ];
-    const rows = classes.map((name, actual) => [
-      name,
-      ...classes.map((_, predicted) => cell(confusion.at(actual, predicted), actual === predicted)),
-      ...[perClass[actual].recall, perClass[actual].precision, perClass[actual].f1].map((share) => percent(share, 1)),
-    ]);
-    print(await table(columns, rows));
-  } else {
-    const { precision, recall, f1 } = confusion.macro();
-    print(`mean over classes: recall ${percent(recall)}, precision ${percent(precision)}, F1 ${percent(f1)}`);
-  }
-  const worst = confusion.worst(3);
-  if (worst.length > 0) {
-    const pairs = worst.map((w) => `${classes[w.actual]} taken for ${classes[w.predicted]} (${w.count}×)`);
-    print(`\nmost often mixed up: ${pairs.join(', ')}`);
-  }
+  const pairs = confusion.worst(3).map((w) => ({
+    ...w,
+    words: `${short(classes[w.actual], 18)} taken for ${short(classes[w.predicted], 18)} (${w.count}×)`,
+  }));
+  if (pairs.length > 0)
+    print(
+      `\n${wrapped(
+        'most often mixed up: ',
+        pairs.map(({ words }) => words),
+      )}`,
+    );
+  await printMistakes(evaluation, options);
 }
 
-export function evaluationJson({ count, accuracy, loss, topK, confusion }: Evaluation): Record<string, unknown> {
+function calibrationLine({ ece, meanConfidence }: Evaluation['calibration'], accuracy: number): string {
+  const gap = meanConfidence - accuracy;
+  const verdict = ece < 0.03 ? 'good' : gap > 0 ? 'overconfident' : 'too modest';
+  return `error ${percent(ece)} (ECE), mean confidence ${percent(meanConfidence)}: ${verdict}`;
+}
+
+async function printClasses({ confusion }: Evaluation): Promise<void> {
+  const { classes } = confusion;
+  const perClass = confusion.perClass();
+  const right = (head: string): Column => ({ head, align: 'right' });
+  const shares = (row: (typeof perClass)[number]) => [row.recall, row.precision, row.f1].map((v) => percent(v, 1));
+  if (classes.length > mostClasses) {
+    const { precision, recall, f1 } = confusion.macro();
+    print(`mean over classes: recall ${percent(recall)}, precision ${percent(precision)}, F1 ${percent(f1)}`);
+    const weakest = perClass.filter(({ support }) => support > 0).sort((a, b) => a.f1 - b.f1);
+    const columns = [{ head: 'weakest classes' }, right('recall'), right('precision'), right('F1'), right('pictures')];
+    const rows = weakest.slice(0, 5).map((row) => [short(row.name), ...shares(row), grouped(row.support)]);
+    print(`\n${await table(columns, rows)}`);
+    return;
+  }
+  const heads = classes.map((name) => short(name, 9));
+  const columns = [{ head: 'actual ↓  predicted →' }, ...[...heads, 'recall', 'precision', 'F1'].map(right)];
+  const rows = classes.map((name, actual) => [
+    short(name, 20),
+    ...classes.map((_, predicted) => cell(confusion.at(actual, predicted), actual === predicted)),
+    ...shares(perClass[actual]),
+  ]);
+  const matrix = await table(columns, rows);
+  if (Math.max(...matrix.split('\n').map(widthOf)) <= columnsOfTerminal) return print(matrix);
+  // Where it is too wide, the numbers of each class, without the matrix.
+  const narrow = [{ head: 'class' }, right('recall'), right('precision'), right('F1'), right('pictures')];
+  print(
+    await table(
+      narrow,
+      perClass.map((row) => [short(row.name), ...shares(row), grouped(row.support)]),
+    ),
+  );
+}
+
+async function printMistakes(
+  { samples, confusion }: Evaluation,
+  { mistakes = 0, nameOf }: PrintOptions,
+): Promise<void> {
+  const worst = samples.worstMistakes(mistakes);
+  if (worst.length === 0) return;
+  print(`\n${pc.bold('surest mistakes')}`);
+  const columns = [
+    { head: 'is' },
+    { head: 'taken for' },
+    { head: 'with', align: 'right' as const },
+    { head: 'picture' },
+  ];
+  const row = ({ index, actual, predicted, confidence }: SampleResult) => [
+    short(confusion.classes[actual], 16),
+    short(confusion.classes[predicted], 16),
+    percent(confidence, 1),
+    lastPart(nameOf?.(index) ?? `number ${index}`, 30),
+  ];
+  print(await table(columns, worst.map(row)));
+}
+
+/** All numbers, for programs. */
+export function evaluationJson(
+  { count, accuracy, loss, topK, confusion, calibration, rocAuc, samples }: Evaluation,
+  { mistakes = 20, nameOf }: PrintOptions = {},
+): Record<string, unknown> {
   const n = confusion.classes.length;
+  const sample = ({ index, actual, predicted, confidence, probability }: SampleResult) => ({
+    index,
+    ...(nameOf?.(index) === undefined ? {} : { name: nameOf(index) }),
+    actual: confusion.classes[actual],
+    predicted: confusion.classes[predicted],
+    confidence,
+    probability,
+  });
   return {
     accuracy,
     loss,
     ...(topK === null ? {} : { [`top${topK.k}Accuracy`]: topK.accuracy }),
     count,
     ...confusion.macro(),
-    classes: confusion.perClass(),
+    weighted: confusion.weighted(),
+    ece: calibration.ece,
+    meanConfidence: calibration.meanConfidence,
+    calibration: { mce: calibration.mce, bins: calibration.bins },
+    rocAuc: rocAuc && { macro: rocAuc.macro, weighted: rocAuc.weighted },
+    classes: confusion.perClass().map((row, c) => ({ ...row, ...(rocAuc ? { rocAuc: rocAuc.perClass[c] } : {}) })),
     confusion: confusion.classes.map((_, actual) => [...confusion.counts.subarray(actual * n, (actual + 1) * n)]),
+    worstMistakes: samples.worstMistakes(mistakes).map(sample),
+    leastConfident: samples.leastConfident(mistakes).map(sample),
   };
 }
 
 function cell(count: number, right: boolean): string {
   if (right) return pc.green(String(count));
   return count === 0 ? pc.dim('·') : pc.yellow(String(count));
+}
+
+/** A name of a class or file as a terminal may have it: controls could move its cursor, and a long one would break the table. */
+function short(name: string, most = 24): string {
+  const characters = [...printable(name)];
+  let width = 0;
+  const fits = characters.findIndex((c) => (width += widthOf(c)) > most);
+  if (fits === -1) return characters.join('');
+  let kept = '';
+  for (const c of characters) {
+    if (widthOf(kept + c) > most - 1) break;
+    kept += c;
+  }
+  return `${kept}…`;
+}
+
+/** Of a path the end tells more. */
+function lastPart(name: string, most: number): string {
+  let kept = '';
+  const characters = [...printable(name)].reverse();
+  for (const c of characters) {
+    if (widthOf(c + kept) > most - 1) return `…${kept}`;
+    kept = c + kept;
+  }
+  return kept;
+}
+
+function printable(name: string): string {
+  return name.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '�');
+}
+
+/** Columns a text takes, colours aside: the wide characters of East Asia and emoji take two. */
+function widthOf(text: string): number {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are such
+  const plain = text.replace(/\u001b\[\d+m/g, '');
+  return [...plain].reduce(
+    (sum, c) => sum + (/\p{Emoji_Presentation}|[ᄀ-ᅟ⺀-꓏가-힣豈-﫿︰-﹏！-｠￠-￦]/u.test(c) ? 2 : 1),
+    0,
+  );
+}
+
+/** Words with commas between them, on as many lines as it takes. */
+function wrapped(begin: string, words: readonly string[]): string {
+  const lines = [begin];
+  for (const [i, word] of words.entries()) {
+    const piece = `${word}${i < words.length - 1 ? ', ' : ''}`;
+    if (widthOf(lines.at(-1)! + piece.trimEnd()) > columnsOfTerminal && lines.at(-1) !== begin)
+      lines.push(' '.repeat(2));
+    lines[lines.length - 1] += piece;
+  }
+  return lines.map((line) => line.trimEnd()).join('\n');
 }

@@ -2,3 +2,4 @@
 
 export { type EpochLine, type History, parseHistory, type StepLine } from './history.js';
 export type { DataSummary, ReportContent, ReportFacts, Spread } from './input.js';
+export { type AuditFacts, summaryOf } from './summary.js';

@@ -13,6 +13,7 @@ import { evaluate } from './evaluate.js';
 import { probabilitiesOf } from './metrics.js';
 import { rocAuc } from './roc-auc.js';
 import { SampleResults } from './sample-results.js';
+import { testTimeViews } from './views.js';
 
 interface GoldenCase {
   classes: number;
@@ -220,6 +221,38 @@ describe('SampleResults', () => {
         );
         expect([...results]).toEqual(all);
       }),
+    );
+  });
+});
+
+describe('testTimeViews', () => {
+  const batch: Batch = {
+    inputs: Uint8Array.from({ length: 8 }, (_, i) => i),
+    shape: [1, 2, 2, 2],
+    labels: Int32Array.of(0),
+  };
+  const inputsOf = (kind: Parameters<typeof testTimeViews>[0]) =>
+    (testTimeViews(kind)(batch) as Batch[]).map((view) => [...view.inputs]);
+
+  it('are the picture, its mirror image, and both moved', () => {
+    expect(inputsOf('flip')).toEqual([
+      [0, 1, 2, 3, 4, 5, 6, 7],
+      [1, 0, 3, 2, 5, 4, 7, 6],
+    ]);
+    expect(inputsOf('shifts')).toEqual([
+      [0, 1, 2, 3, 4, 5, 6, 7],
+      [0, 1, 0, 1, 4, 5, 4, 5],
+      [2, 3, 2, 3, 6, 7, 6, 7],
+      [0, 0, 2, 2, 4, 4, 6, 6],
+      [1, 1, 3, 3, 5, 5, 7, 7],
+    ]);
+    expect(inputsOf('flip-shifts').length).toBe(10);
+    expect([...batch.inputs]).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+  });
+
+  it('are of pictures', () => {
+    expect(() => testTimeViews('flip')({ ...batch, shape: [1, 8] })).toThrow(
+      'testTimeViews: views are of pictures, [N, C, H, W]; this batch is [1, 8]',
     );
   });
 });

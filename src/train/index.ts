@@ -34,3 +34,4 @@ export { type RocAuc, rocAuc } from './roc-auc.js';
 export { type SampleResult, SampleResults } from './sample-results.js';
 export type { RecordedStep } from './step.js';
 export { type FitResult, Trainer, type TrainerOptions, type TrainerState } from './trainer.js';
+export { testTimeViews, type ViewKind, viewKinds } from './views.js';
