@@ -6,6 +6,7 @@ export {
   EarlyStopping,
   type EarlyStoppingOptions,
   type EpochReport,
+  type Monitor,
   type StepReport,
 } from './callbacks.js';
 export type { Distillation } from './distillation.js';
@@ -20,6 +21,14 @@ export {
   predict,
   type Views,
 } from './evaluate.js';
+export {
+  findLearningRate,
+  type RateFinderOptions,
+  type RatePoint,
+  type RateRange,
+  type RateSearch,
+  suggestRates,
+} from './find-learning-rate.js';
 export {
   accuracy,
   type ClassMeans,
