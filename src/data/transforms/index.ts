@@ -28,6 +28,9 @@ export {
   resize,
 } from './crops.js';
 export * as functional from './functional.js';
+export { cutMix, type MixOptions, mixUp, randomBatchChoice } from './mix.js';
 export { onPictures, type PictureFactory, type PictureTransform, pipeline } from './picture.js';
+export { type Preset, type PresetName, type PresetOptions, presetOf, presets } from './presets.js';
 export { factories, fromJson, randomApply, randomChoice, type TransformJson, toJson } from './registry.js';
+export { averageViews, type TtaViews, tta } from './tta.js';
 export { elasticTransform, randomAffine, randomPerspective, randomRotation } from './warps.js';
