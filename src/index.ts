@@ -4,6 +4,7 @@
  */
 
 export * as data from './data/index.js';
+export * as explain from './explain/index.js';
 export * as models from './models/index.js';
 export * as nn from './nn/index.js';
 export * as loss from './nn/loss.js';

@@ -28,6 +28,8 @@ export interface SanityStep {
   readonly spearman: number;
   /** Structural similarity with it, mean over the pictures. */
   readonly ssim: number;
+  /** [N, H, W], the heat maps there. */
+  readonly maps: Tensor;
 }
 
 /**
@@ -60,7 +62,7 @@ export async function sanityCheck(
       }
       if (!stops.has(i)) continue;
       const again = await method.explain(model, x, { ...asked, layer: fixed });
-      results.push({ layer: path, ...(await alike(first.maps, again.maps)) });
+      results.push({ layer: path, maps: again.maps, ...(await alike(first.maps, again.maps)) });
       onProgress?.(results.length, stops.size);
     }
   } finally {
