@@ -1,6 +1,7 @@
 /** The routes of the server, and what a request for a prediction goes through: token, place in the queue, body, decoding, batch. */
 
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
@@ -109,6 +110,7 @@ async function predict(c: Context<Env>, house: House): Promise<Response> {
   const start = performance.now();
   const { incoming, outgoing } = c.env;
   const request = new AbortController();
+  setMaxListeners(0, request.signal); // each picture of a form listens twice
   let complete = false;
   const late = setTimeout(
     () => request.abort(complete ? tooLate(house.limits) : tooSlow(house.limits)),
