@@ -44,3 +44,11 @@ export { type SampleResult, SampleResults } from './sample-results.js';
 export type { RecordedStep } from './step.js';
 export { type FitResult, Trainer, type TrainerOptions, type TrainerState } from './trainer.js';
 export { testTimeViews, type ViewKind, viewKinds } from './views.js';
+export {
+  DeadUnits,
+  type DeadUnitsOfLayer,
+  GradientNorms,
+  type GradientNormsOptions,
+  type GradientPoint,
+  type WatchOptions,
+} from './watchers.js';

@@ -90,7 +90,7 @@ export class TensorBoardLog implements Callback {
 
   async onStepEnd(_: Trainer, { step, loss, accuracy, lr }: StepReport): Promise<void> {
     if (step % this.#every !== 0) return;
-    this.#log(step, { 'step/loss': loss, 'step/accuracy': accuracy, 'step/lr': lr });
+    this.log(step, { 'step/loss': loss, 'step/accuracy': accuracy, 'step/lr': lr });
     const bytes = this.#waiting.reduce((sum, event) => sum + event.length, 0);
     if (bytes >= mostBytes || now() - this.#writtenAt >= mostSeconds) await this.#write();
   }
@@ -98,7 +98,7 @@ export class TensorBoardLog implements Callback {
   async onEpochEnd(trainer: Trainer, report: EpochReport): Promise<void> {
     const watched = trainer.validation === null ? 'test' : 'validation';
     const { step, trainLoss, trainAccuracy, loss, accuracy, lr } = report;
-    this.#log(step, {
+    this.log(step, {
       'loss/train': trainLoss,
       ...(loss === null ? {} : { [`loss/${watched}`]: loss }),
       'accuracy/train': trainAccuracy,
@@ -112,7 +112,8 @@ export class TensorBoardLog implements Callback {
     return this.#write();
   }
 
-  #log(step: number, scalars: Record<string, number>): void {
+  /** Logs numbers of your own, such as the norms of `GradientNorms`; they are written with the next ones. */
+  log(step: number, scalars: Readonly<Record<string, number>>): void {
     this.#waiting.push(scalarsEvent({ step, wallTime: now() }, scalars));
   }
 
