@@ -11,6 +11,7 @@ export default defineConfig({
       { find: /^fovea$/, replacement: source('./src/index.ts') },
       { find: /^fovea\/io$/, replacement: source('./src/io.ts') },
       { find: /^fovea\/node$/, replacement: source('./src/node.ts') },
+      { find: /^\.\/worker-file\.node\.js$/, replacement: source('./test/worker-file.ts') }, // Node's workers run no TypeScript
     ],
   },
   test: {

@@ -3,3 +3,4 @@
 export { cifar, isCifar } from './cifar.node.js';
 export { type IdxArray, parseIdx, readIdx } from './idx.js';
 export { fashionClasses, type MnistOptions, mnist } from './mnist.node.js';
+export * from './pictures/index.node.js';

@@ -207,7 +207,7 @@ export function readPicture(path: string, maxBytes: number = defaultLimits.maxBy
     for (let count = -1; count !== 0 && at < bytes.length; at += count) {
       count = readSync(descriptor, bytes, at, bytes.length - at, at);
     }
-    return bytes.subarray(0, at); // shorter where the file was cut while it was read: its decoder will say so
+    return new Uint8Array(bytes.buffer, 0, at); // shorter where the file was cut while it was read: its decoder will say so
   } catch (error) {
     throw fileError('read', path, error);
   } finally {

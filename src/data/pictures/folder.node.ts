@@ -31,30 +31,27 @@ export async function filesBelow(root: string, leftOut: LeftOutList): Promise<Fo
   const entered = new Set<string>();
   const found: FoundFile[] = [];
 
+  const linked: { path: string; parts: readonly string[] }[] = [];
   const walk = async (folder: string, parts: readonly string[]): Promise<void> => {
+    if (entered.has(folder)) return leftOut.add(parts.join('/'), 'link to a folder that is there anyway');
+    if (parts.length > deepest) return leftOut.add(parts.join('/'), `deeper than ${deepest} folders`);
     entered.add(folder);
-    const folders: { path: string; name: string; linked: boolean }[] = [];
     for (const entry of await list(folder)) {
-      const { name } = entry;
-      if (name.startsWith('.') || name === '__MACOSX') {
-        leftOut.add([...parts, name].join('/'), 'hidden');
+      const inside = [...parts, entry.name];
+      if (entry.name.startsWith('.') || entry.name === '__MACOSX') {
+        leftOut.add(inside.join('/'), 'hidden');
         continue;
       }
       const target = await resolve(entry, folder, realRoot);
-      if (typeof target === 'string') leftOut.add([...parts, name].join('/'), target);
-      else if (target.isFolder) folders.push({ path: target.path, name, linked: entry.isSymbolicLink() });
-      else found.push({ parts: [...parts, name], path: target.path });
-    }
-    // Real folders first: what lies in them keeps its own name, whatever links to it.
-    for (const linked of [false, true]) {
-      for (const { path, name } of folders.filter((f) => f.linked === linked)) {
-        if (entered.has(path)) leftOut.add([...parts, name].join('/'), 'link to a folder that is there anyway');
-        else if (parts.length >= deepest) leftOut.add([...parts, name].join('/'), `deeper than ${deepest} folders`);
-        else await walk(path, [...parts, name]);
-      }
+      if (typeof target === 'string') leftOut.add(inside.join('/'), target);
+      else if (!target.isFolder) found.push({ parts: inside, path: target.path });
+      else if (entry.isSymbolicLink()) linked.push({ path: target.path, parts: inside });
+      else await walk(target.path, inside);
     }
   };
   await walk(realRoot, []);
+  // Links last: what lies in a real folder keeps the name it has there.
+  for (const { path, parts } of linked) await walk(path, parts);
   return found.sort((a, b) => byParts(a.parts, b.parts));
 }
 

@@ -149,6 +149,7 @@ async function* rowsOf(file: string, delimiter: string): AsyncGenerator<string[]
         delimiter,
         relax_column_count: true,
         relax_quotes: true,
+        record_delimiter: ['\r\n', '\n', '\r'], // tables are edited on all systems
         skip_empty_lines: true,
         max_record_size: maxLineBytes,
       }),
