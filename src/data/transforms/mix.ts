@@ -72,11 +72,11 @@ export function randomBatchChoice(
   return (batch, context) => transforms[pick(weights, randomOf(context).fork(0).uniform())](batch, context);
 }
 
-/** The batch's own numbers: no picture's, whose streams are below 2¹⁵ where pipelines are not nested. */
+/** The batch's own numbers: of a stream that no picture's pipeline reaches. */
 function randomOf({ seed, epoch, batch }: TransformContext): Random {
   return new Random(seed, epoch, batch, batchStream);
 }
-const batchStream = 0x3ff;
+const batchStream = 0xffff;
 
 function checkAlpha(name: string, alpha: number): void {
   if (!(alpha > 0 && alpha < Infinity)) throw new ConfigError(`${name}: alpha is positive, not ${alpha}`);
