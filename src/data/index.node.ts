@@ -1,5 +1,6 @@
 /** Data sets on disk, for Node, and their format. */
 
+export { hasArrays, openArrays, readNpy } from './arrays.node.js';
 export { cifar, isCifar } from './cifar.node.js';
 export { type IdxArray, parseIdx, readIdx } from './idx.js';
 export { fashionClasses, type MnistOptions, mnist } from './mnist.node.js';

@@ -1,6 +1,13 @@
 /** Data sets, loaders and transforms, as far as they need no Node. */
 
 export {
+  type ArrayDatasetOptions,
+  type ArrayLayout,
+  type ArrayParts,
+  arrayDatasets,
+  guessLayout,
+} from './arrays.js';
+export {
   ArrayDataset,
   type Batch,
   type Dataset,
@@ -11,6 +18,8 @@ export {
   take,
 } from './dataset.js';
 export { DataLoader, type DataLoaderOptions, type LoadedBatch, type LoaderPosition } from './loader.js';
+export { encodeNpy, isNpy, parseNpy } from './npy.js';
+export { encodeNpz, type NpzFile, openNpz, parseNpz } from './npz.js';
 export { batchTensors, normalizeTensor } from './on-device.js';
 export { contain, preprocess } from './preprocess.js';
 export { Random } from './random.js';

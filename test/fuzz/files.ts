@@ -7,6 +7,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { parseIdx } from '../../src/data/idx.js';
+import { parseNpy } from '../../src/data/npy.js';
+import { parseNpz } from '../../src/data/npz.js';
 import { memorySource } from '../../src/io/byte-source.js';
 import { importKeras } from '../../src/io/keras/import.js';
 import { importTensorflowjs } from '../../src/io/keras/tfjs.js';
@@ -114,6 +116,12 @@ export const formats: readonly FuzzFormat[] = [
     read: (bytes) => parseIdx(bytes),
     runs: 1000,
   },
+  {
+    name: 'NumPy, one array',
+    corpus: () => goldens('npy', /^([buif]\d(-big)?|bfloat16|fortran(-big)?|scalar|empty|version\d)\.npy$/),
+    read: parseNpy,
+  },
+  { name: 'NumPy, archive', corpus: () => goldens('npy', /\.npz$/), read: parseNpz, runs: 2000 },
 ];
 
 const storages = Object.fromEntries(Array.from({ length: 28 }, (_, key) => [`a/data/${key}`, new Uint8Array(128)]));
