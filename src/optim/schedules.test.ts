@@ -26,6 +26,8 @@ function build({ schedule, args, options }: Golden, opt: Scheduled): LRScheduler
       return schedules.warmupCosine(opt, { warmup: 5, total: 50, startFactor: 0.01 });
     case 'warmup+step':
       return new SequentialLR(opt, [new LinearLR(opt, { startFactor: 0.2, totalIters: 4 }), new StepLR(opt, 10)], [4]);
+    case '1 - 1 / (t + 4)':
+      return new schedules.MultiplicativeLR(opt, (t) => 1 - 1 / (t + 4));
     case 'constant+exponential':
       return new ChainedScheduler([new ConstantLR(opt, { factor: 0.5, totalIters: 6 }), new ExponentialLR(opt, 0.9)]);
   }

@@ -87,6 +87,23 @@ export class LambdaLR extends LRScheduler {
   }
 }
 
+/** Each step times `factor(step)`. The function itself is not saved. */
+export class MultiplicativeLR extends LRScheduler {
+  constructor(
+    optimizer: Scheduled,
+    private readonly factor: (step: number) => number,
+  ) {
+    super(optimizer);
+    this.update();
+  }
+
+  lrAt(step: number, base: number): number {
+    let lr = base;
+    for (let i = 1; i <= step; i++) lr *= this.factor(i);
+    return lr;
+  }
+}
+
 /** Times `gamma` every `stepSize` steps. */
 export class StepLR extends LRScheduler {
   private readonly gamma: number;
@@ -342,14 +359,66 @@ export class OneCycleLR extends LRScheduler {
     const { cycleMomentum, baseMomentum, maxMomentum } = this.options;
     if (!cycleMomentum) return;
     const momentum = this.at(this.stepCount, { start: maxMomentum, max: baseMomentum, min: maxMomentum });
-    for (const group of this.optimizer.paramGroups) {
-      if (group.betas !== undefined) group.betas = [momentum, group.betas[1]];
-      else group.momentum = momentum;
-    }
+    setMomentum(this.optimizer, momentum);
   }
 }
 
 type Corner = 'start' | 'max' | 'min';
+
+export interface CyclicOptions {
+  /** Steps from the lowest rate to the highest, and back; `stepSizeDown` left out is `stepSizeUp`. */
+  readonly stepSizeUp?: number;
+  readonly stepSizeDown?: number;
+  /** Cycles of one height; each half as high as the one before; or lower by `gamma` with each step. */
+  readonly mode?: 'triangular' | 'triangular2' | 'exp_range';
+  readonly gamma?: number;
+  /** Moves momentum (or β₁) against the rate. */
+  readonly cycleMomentum?: boolean;
+  readonly baseMomentum?: number;
+  readonly maxMomentum?: number;
+}
+
+/** Up from `baseLr` to `maxLr` in a straight line, down again, and so on. Smith 2015, arXiv:1506.01186. */
+export class CyclicLR extends LRScheduler {
+  private readonly options: Required<CyclicOptions>;
+
+  constructor(
+    optimizer: Scheduled,
+    /** One for all groups, or one for each. */
+    private readonly baseLr: number | readonly number[],
+    private readonly maxLr: number | readonly number[],
+    options: CyclicOptions = {},
+  ) {
+    super(optimizer);
+    const { stepSizeUp = 2000, stepSizeDown = stepSizeUp, mode = 'triangular', gamma = 1 } = options;
+    const { cycleMomentum = true, baseMomentum = 0.8, maxMomentum = 0.9 } = options;
+    requirePositive('CyclicLR', 'stepSizeUp', stepSizeUp);
+    requirePositive('CyclicLR', 'stepSizeDown', stepSizeDown);
+    this.options = { stepSizeUp, stepSizeDown, mode, gamma, cycleMomentum, baseMomentum, maxMomentum };
+    this.update();
+  }
+
+  lrAt(step: number, _base: number, group: number): number {
+    const [low, high] = [this.baseLr, this.maxLr].map((lr) => (typeof lr === 'number' ? lr : lr[group]));
+    return low + (high - low) * this.heightAt(step);
+  }
+
+  /** 0 at the foot of a cycle, 1 (or less, in later cycles) at its top. */
+  private heightAt(step: number): number {
+    const { stepSizeUp, stepSizeDown, mode, gamma } = this.options;
+    const cycle = Math.floor(step / (stepSizeUp + stepSizeDown));
+    const within = step - cycle * (stepSizeUp + stepSizeDown);
+    const height = within <= stepSizeUp ? within / stepSizeUp : 1 - (within - stepSizeUp) / stepSizeDown;
+    return height * (mode === 'triangular2' ? 0.5 ** cycle : mode === 'exp_range' ? gamma ** step : 1);
+  }
+
+  protected override update(): void {
+    super.update();
+    const { cycleMomentum, baseMomentum, maxMomentum } = this.options;
+    if (!cycleMomentum) return;
+    setMomentum(this.optimizer, maxMomentum - (maxMomentum - baseMomentum) * this.heightAt(this.stepCount));
+  }
+}
 
 /** Runs each schedule until the next of `milestones`; every one counts its steps from its own beginning. */
 export class SequentialLR extends LRScheduler {
@@ -496,6 +565,14 @@ export function warmupCosine(
     throw new ConfigError(`warmupCosine: needs 0 ≤ warmup < total; got ${warmup} and ${total}`);
   const rise = new LinearLR(optimizer, { startFactor, totalIters: warmup });
   return new SequentialLR(optimizer, [rise, new CosineAnnealingLR(optimizer, total - warmup, { etaMin })], [warmup]);
+}
+
+/** What Adam and its kin call β₁. */
+function setMomentum({ paramGroups }: Scheduled, momentum: number): void {
+  for (const group of paramGroups) {
+    if (group.betas !== undefined) group.betas = [momentum, group.betas[1]];
+    else group.momentum = momentum;
+  }
 }
 
 function cosine(from: number, to: number, done: number): number {

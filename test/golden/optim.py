@@ -137,6 +137,12 @@ schedule("CosineAnnealingWarmRestarts", [6], {"tMult": 2, "etaMin": 0.02}, lambd
 schedule("OneCycleLR", [0.5], {"totalSteps": 51}, lambda o: s.OneCycleLR(o, 0.5, 51))
 schedule("OneCycleLR", [0.5], {"totalSteps": 60, "pctStart": 0.4, "annealStrategy": "linear", "divFactor": 10, "finalDivFactor": 100, "threePhase": True, "cycleMomentum": False},
          lambda o: s.OneCycleLR(o, 0.5, 60, pct_start=0.4, anneal_strategy="linear", div_factor=10, final_div_factor=100, three_phase=True, cycle_momentum=False))
+schedule("CyclicLR", [0.01, 0.3], {"stepSizeUp": 6, "stepSizeDown": 9}, lambda o: s.CyclicLR(o, 0.01, 0.3, 6, 9))
+schedule("CyclicLR", [0.01, 0.3], {"stepSizeUp": 7, "mode": "triangular2", "cycleMomentum": False},
+         lambda o: s.CyclicLR(o, 0.01, 0.3, 7, mode="triangular2", cycle_momentum=False))
+schedule("CyclicLR", [0.01, 0.3], {"stepSizeUp": 5, "mode": "exp_range", "gamma": 0.97, "baseMomentum": 0.6, "maxMomentum": 0.95},
+         lambda o: s.CyclicLR(o, 0.01, 0.3, 5, mode="exp_range", gamma=0.97, base_momentum=0.6, max_momentum=0.95))
+schedule("MultiplicativeLR", ["1 - 1 / (t + 4)"], {}, lambda o: s.MultiplicativeLR(o, lambda t: 1 - 1 / (t + 4)))
 # A metric that falls, stalls, falls, then stalls for good.
 schedule("ReduceLROnPlateau", [], {"factor": 0.5, "patience": 3, "cooldown": 2, "minLr": 0.01},
          lambda o: s.ReduceLROnPlateau(o, factor=0.5, patience=3, cooldown=2, min_lr=0.01), lambda t: round(1 / (1 + min(t, 10) + max(0, t - 20) * (t < 28)), 6))
