@@ -44,6 +44,7 @@ export {
   WeightedSampler,
   type WeightedSamplerOptions,
 } from './sampler.js';
+export { MinMaxScaler, type ScalerJson, StandardScaler, scalerFromJson } from './scaler.js';
 export { permutation } from './shuffle.js';
 export type { PictureTransform } from './transforms/index.js';
 export * as transforms from './transforms/index.js';
