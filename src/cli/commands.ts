@@ -13,6 +13,11 @@ export const subcommands: readonly Subcommand[] = [
   { name: 'eval', summary: 'measure a trained model on its test pictures', load: () => import('./eval.js') },
   { name: 'predict', summary: 'say what is in pictures', load: () => import('./predict.js') },
   { name: 'explain', summary: 'show where a model looks', load: () => import('./explain.js') },
+  {
+    name: 'robustness',
+    summary: 'measure how answers move under shifts, turns, noise',
+    load: () => import('./robustness.js'),
+  },
   { name: 'summary', summary: 'list the layers of a model', load: () => import('./summary.js') },
   { name: 'models', summary: 'list the models there are', load: () => import('./models.js') },
   { name: 'inspect', summary: 'list what is in a file of weights or a model', load: () => import('./inspect.js') },

@@ -107,7 +107,7 @@ async function explain(seer: Classifier, pictures: readonly Shown[], flags: Flag
   const rows: Cell[][] = [];
   for (const shown of pictures) {
     const [, height, width] = shown.picture.shape;
-    const row: Cell[] = [{ picture: large(shown.picture), caption: captionOf(shown) }];
+    const row: Cell[] = [{ picture: large(shown.picture), caption: `${basename(shown.name)}: ${captionOf(shown)}` }];
     if (!flags.json) print(`${shown.name}  ${pc.bold(pc.green(captionOf(shown)))}`);
     for (const method of flags.method) {
       const started = performance.now();

@@ -49,6 +49,15 @@ export {
   type UnitField,
 } from './receptive-field.js';
 export { type RiseOptions, rise } from './rise.js';
+export {
+  type Classify,
+  type Perturbation,
+  perturbations,
+  type Robustness,
+  type RobustnessOptions,
+  type RobustnessRow,
+  robustness,
+} from './robustness.js';
 export { saliency } from './saliency.js';
 export { type SanityOptions, type SanityStep, sanityCheck } from './sanity.js';
 export { type ScoreCamOptions, scoreCam } from './score-cam.js';
