@@ -8,7 +8,8 @@ import fc from 'fast-check';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { FormatError } from '../util/errors.js';
-import { decodeImage, encodePng } from './picture.node.js';
+import { decodeImage, decodeInterleaved, encodePng, readPictureHeader } from './picture.node.js';
+import { isPictureName, pictureFormat } from './picture-format.js';
 
 describe('encodePng and decodeImage', () => {
   it.each([1, 3, 4] as const)('give back every pixel of %i channels', async (channels) => {
@@ -57,6 +58,155 @@ describe('encodePng and decodeImage', () => {
   });
 });
 
+describe('decodeImage brings to 8-bit sRGB', () => {
+  const grid = Uint8Array.from({ length: 4 * 3 * 3 }, (_, i) => (i * 37) % 256); // [3, 4, 3] interleaved
+  const rgb = () => sharp(grid, { raw: { width: 4, height: 3, channels: 3 } });
+  const planes = (interleaved: Uint8Array, channels: number) =>
+    Array.from({ length: interleaved.length }, (_, i) => {
+      const plane = interleaved.length / channels;
+      return interleaved[(i % plane) * channels + Math.floor(i / plane)];
+    });
+
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])('every EXIF orientation: %i', async (orientation) => {
+    const file = await rgb().png().withMetadata({ orientation }).toBuffer();
+    const { data, shape } = await decodeImage(file);
+    // What the eight mean (EXIF 2.32, tag 0x0112): where the pixel shown at (y, x) is stored.
+    const [h, w] = orientation >= 5 ? [4, 3] : [3, 4];
+    expect(shape).toEqual([3, h, w]);
+    const stored = (y: number, x: number): [number, number] =>
+      [
+        [y, x],
+        [y, 3 - x],
+        [2 - y, 3 - x],
+        [2 - y, x],
+        [x, y],
+        [2 - x, y],
+        [2 - x, 3 - y],
+        [x, 3 - y],
+      ][orientation - 1] as [number, number];
+    for (let y = 0; y < h; y++) {
+      for (let x = 0; x < w; x++) {
+        const [row, column] = stored(y, x);
+        for (let c = 0; c < 3; c++) expect(data[(c * h + y) * w + x]).toBe(grid[(row * 4 + column) * 3 + c]);
+      }
+    }
+    const header = await readPictureHeader(file);
+    expect([header.height, header.width]).toEqual([h, w]);
+  });
+
+  it('sixteen bits, to the nearest of eight, give or take one', async () => {
+    const off = (data: Uint8Array, wide: Uint16Array) =>
+      Math.max(...Array.from(data, (x, i) => Math.abs(x - wide[i % wide.length] / 257)));
+    const grey = Uint16Array.from({ length: 12 }, (_, i) => i * 5000 + 77);
+    const file = await sharp(grey, { raw: { width: 4, height: 3, channels: 1, depth: 'ushort' } })
+      .toColourspace('grey16')
+      .png()
+      .toBuffer();
+    expect((await sharp(file).metadata()).depth).toBe('ushort');
+    for (const channels of [1, 3] as const) {
+      const { data } = await decodeImage(file, { channels });
+      expect(data.length).toBe(12 * channels);
+      expect(off(data, grey)).toBeLessThanOrEqual(1);
+    }
+    const colours = Uint16Array.from({ length: 36 }, (_, i) => i * 1800 + 3);
+    const rgb16 = await sharp(colours, { raw: { width: 4, height: 3, channels: 3, depth: 'ushort' } })
+      .toColourspace('rgb16')
+      .png()
+      .toBuffer();
+    const apart = Uint16Array.from(colours, (_, i) => colours[(i % 12) * 3 + Math.floor(i / 12)]);
+    expect(off((await decodeImage(rgb16)).data, apart)).toBeLessThanOrEqual(1);
+  });
+
+  it('palettes, and transparent colours of theirs on black', async () => {
+    const flat = Uint8Array.from({ length: 36 }, (_, i) => [255, 0, 0, 0, 0, 255][i % 6]); // red, blue, red …
+    const raw = sharp(flat, { raw: { width: 4, height: 3, channels: 3 } });
+    for (const file of [await raw.png({ palette: true }).toBuffer(), await raw.gif().toBuffer()]) {
+      expect(Array.from((await decodeImage(file)).data)).toEqual(planes(flat, 3));
+    }
+    const clear = Uint8Array.of(255, 0, 0, 255, 0, 255, 0, 0);
+    const gif = await sharp(clear, { raw: { width: 2, height: 1, channels: 4 } })
+      .gif()
+      .toBuffer();
+    expect(Array.from((await decodeImage(gif)).data)).toEqual([255, 0, 0, 0, 0, 0]);
+    expect(Array.from((await decodeImage(gif, { channels: 4 })).data.subarray(6))).toEqual([255, 0]);
+  });
+
+  it('half transparency, laid on black', async () => {
+    const half = Uint8Array.of(200, 100, 50, 128);
+    for (const kind of ['png', 'webp'] as const) {
+      const image = sharp(half, { raw: { width: 1, height: 1, channels: 4 } });
+      const file = await (kind === 'png' ? image.png() : image.webp({ lossless: true })).toBuffer();
+      const { data } = await decodeImage(file);
+      for (const [c, full] of [200, 100, 50].entries())
+        expect(Math.abs(data[c] - (full * 128) / 255)).toBeLessThanOrEqual(1);
+    }
+  });
+
+  it('CMYK, with a profile and without', async () => {
+    const red = sharp({ create: { width: 16, height: 16, channels: 3, background: '#e02010' } });
+    const profiled = await red.toColourspace('cmyk').withIccProfile('cmyk').jpeg({ quality: 100 }).toBuffer();
+    const bare = await red.toColourspace('cmyk').jpeg({ quality: 100 }).toBuffer();
+    expect((await sharp(profiled).metadata()).hasProfile).toBe(true);
+    for (const file of [profiled, bare]) {
+      expect((await sharp(file).metadata()).space).toBe('cmyk');
+      const { data, shape } = await decodeImage(file);
+      expect(shape).toEqual([3, 16, 16]);
+      const [r, g, b] = [data[0], data[256], data[512]];
+      // Profiles lose some of a strong colour; red it stays.
+      expect(r).toBeGreaterThan(190);
+      expect(Math.max(g, b)).toBeLessThan(80);
+    }
+  });
+
+  it('embedded profiles', async () => {
+    const green = sharp({ create: { width: 4, height: 4, channels: 3, background: { r: 100, g: 150, b: 90 } } });
+    const p3 = await green.withIccProfile('p3').png().toBuffer();
+    expect((await sharp(p3).metadata()).icc).toBeDefined();
+    const { data } = await decodeImage(p3);
+    for (const [c, wanted] of [100, 150, 90].entries()) expect(Math.abs(data[16 * c] - wanted)).toBeLessThanOrEqual(2);
+  });
+
+  it('the first frame of an animation', async () => {
+    const frames = Uint8Array.from({ length: 2 * 2 * 3 * 2 }, (_, i) => (i < 12 ? [250, 0, 0] : [0, 250, 0])[i % 3]);
+    const raw = { width: 2, height: 4, channels: 3 as const, pageHeight: 2 };
+    for (const kind of ['gif', 'webp'] as const) {
+      const image = sharp(frames, { raw });
+      const file = await (kind === 'gif' ? image.gif({ loop: 0 }) : image.webp({ lossless: true })).toBuffer();
+      expect((await readPictureHeader(file)).frames).toBe(2);
+      const { data, shape } = await decodeImage(file);
+      expect(shape).toEqual([3, 2, 2]);
+      expect(Array.from(data)).toEqual([250, 250, 250, 250, 0, 0, 0, 0, 0, 0, 0, 0]);
+    }
+  });
+
+  it('TIFF and AVIF', async () => {
+    expect(Array.from((await decodeImage(await rgb().tiff({ compression: 'lzw' }).toBuffer())).data)).toEqual(
+      planes(grid, 3),
+    );
+    const avif = await sharp({ create: { width: 16, height: 16, channels: 3, background: '#808080' } })
+      .avif({ quality: 90 })
+      .toBuffer();
+    const { data, shape } = await decodeImage(avif);
+    expect(shape).toEqual([3, 16, 16]);
+    for (const x of data) expect(Math.abs(x - 128)).toBeLessThanOrEqual(3);
+    expect((await readPictureHeader(avif)).format).toBe('avif');
+  });
+
+  it('grey files for colours, and colours as grey, pixel by pixel', async () => {
+    const grey = await decodeInterleaved(await rgb().toColourspace('b-w').png().toBuffer());
+    expect([grey.height, grey.width, grey.data.length]).toEqual([3, 4, 12 * grey.channels]);
+    const { data } = await decodeImage(await rgb().png().toBuffer(), { channels: 1 });
+    for (let i = 0; i < 12; i++) {
+      const [r, g, b] = grid.subarray(3 * i, 3 * i + 3);
+      // Luminance in linear light, as sRGB defines it, within what rounding leaves.
+      const linear = (x: number) => (x <= 10.31475 ? x / 3294.6 : ((x / 255 + 0.055) / 1.055) ** 2.4);
+      const y = 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+      const wanted = 255 * (y <= 0.0031308 ? 12.92 * y : 1.055 * y ** (1 / 2.4) - 0.055);
+      expect(Math.abs(data[i] - wanted)).toBeLessThanOrEqual(2);
+    }
+  });
+});
+
 describe('decodeImage refuses', () => {
   it('a picture with more pixels than the limit, by its header alone', async () => {
     const bomb = pngHeaderOnly(50_000, 50_000);
@@ -73,6 +223,28 @@ describe('decodeImage refuses', () => {
       '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>',
     );
     await expect(decodeImage(svg)).rejects.toThrow('fovea reads pictures of pixels');
+  });
+
+  it('SVG, HTML and PDF behind the name or the first letters of something else', async () => {
+    const svg = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><image href="file:///etc/passwd"/></svg>';
+    for (const text of [
+      svg,
+      `GIF89a${svg}`,
+      `BM${svg}`,
+      `\xff\xd8\xff${svg}`,
+      `RIFF0000WEBP${svg}`,
+      '%PDF-1.7',
+      '<html>',
+      `II*\0${svg}`,
+    ]) {
+      await expect(decodeImage(Buffer.from(text, 'latin1'))).rejects.toThrow(FormatError);
+    }
+  });
+
+  it('files that are too large, and folders', async () => {
+    const png = await encodePng({ data: new Uint8Array(3000), shape: [3, 10, 100] });
+    await expect(decodeImage(png, { maxBytes: 50 })).rejects.toThrow('the limit is 50');
+    await expect(decodeImage(tmpdir())).rejects.toThrow('it is a folder');
   });
 
   it('what is empty, no picture, or cut short', async () => {
@@ -154,3 +326,17 @@ function crc32(bytes: Uint8Array): number {
   }
   return ~crc >>> 0;
 }
+
+describe('pictureFormat', () => {
+  it('tells formats by their first bytes', async () => {
+    const image = sharp({ create: { width: 2, height: 2, channels: 3, background: '#123456' } });
+    for (const format of ['jpeg', 'png', 'webp', 'gif', 'tiff', 'avif'] as const) {
+      const bytes = await image.toFormat(format).toBuffer();
+      expect(pictureFormat(bytes.subarray(0, 32))).toBe(format);
+      expect(pictureFormat(bytes.subarray(0, 3))).toBe(format === 'jpeg' ? 'jpeg' : null);
+    }
+    expect(pictureFormat(new Uint8Array(0))).toBeNull();
+    expect(pictureFormat(Buffer.from('<svg/>'))).toBeNull();
+    expect(['a.JPG', 'x/y.tiff', '.png', 'a.jpg.txt', 'jpg', 'a.'].map(isPictureName)).toEqual([true, true, true, false, false, false]); // biome-ignore format: one line
+  });
+});
