@@ -29,8 +29,7 @@ export async function bundleWeb(folder) {
     outdir: folder,
     splitting: true,
     chunkNames: 'fovea/[name]-[hash]',
-    // Behind a check for Node, or for devices that a page does not ask for.
-    external: ['*.node.js', '*/ops/reference/index.js'],
+    external: ['*.node.js'], // behind a check for Node
   });
   await build({
     ...shared,
@@ -48,7 +47,7 @@ function filesByUse({ outputs }, folder) {
       .slice(folder.length + 1)
       .replaceAll('\\', '/');
   const byName = new Map(Object.entries(outputs).map(([path, output]) => [name(path), output]));
-  const reached = (start, skip = new Set()) => {
+  const reached = (start, skip) => {
     const found = new Set();
     const walk = (file) => {
       if (found.has(file) || skip.has(file) || !byName.has(file)) return;
@@ -64,9 +63,11 @@ function filesByUse({ outputs }, folder) {
     return found[0];
   };
   const [zoo, onnx] = [chunkOf('src/models/index.ts'), chunkOf('src/io/onnx/import.ts')];
-  const always = reached('fovea.js', new Set([zoo, onnx]));
-  const also = (chunk) => [...reached(chunk)].filter((file) => !always.has(file)).sort();
-  return { always: [...always, 'page.js'].sort(), zoo: also(zoo), onnx: also(onnx) };
+  // The device of that name is not asked for; the reader of ONNX computes constants with it.
+  const reference = chunkOf('src/ops/reference/index.ts');
+  const always = reached('fovea.js', new Set([zoo, onnx, reference]));
+  const also = (chunk, skip) => [...reached(chunk, skip)].filter((file) => !always.has(file)).sort();
+  return { always: [...always, 'page.js'].sort(), zoo: also(zoo, new Set([reference])), onnx: also(onnx, new Set()) };
 }
 
 await script(import.meta.url, ([folder]) => bundleWeb(resolve(folder ?? join(root, 'dist', 'page'))));

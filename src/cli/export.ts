@@ -5,6 +5,7 @@ import { basename, resolve } from 'node:path';
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { loadModel, loadWeights, saveWeights } from '../io/all.node.js';
+import { type Fit, readFit, writeFit } from '../io/fit.js';
 import { newestOpset, oldestOpset } from '../io/onnx/export.js';
 import { type SavedOnnx, saveOnnx } from '../io/onnx/save.node.js';
 import { rebuildable } from '../io/weights.js';
@@ -14,7 +15,6 @@ import { inEvalMode, type Module } from '../nn/index.js';
 import { type Tensor, zeros } from '../tensor/index.js';
 import { loadRun, type RunWeights } from '../train/all.node.js';
 import { exportWeb, type WebExported } from '../web/export.node.js';
-import { type Fit, writeFit } from '../web/fit.js';
 import { exists, isFolder } from './files.js';
 import { newCommand, onDevice, withJson } from './options.js';
 import { bytes, grouped, print, printJson, shape } from './output.js';
@@ -134,7 +134,7 @@ function described(model: Module, name: string, report: Awaited<ReturnType<typeo
     name: modelName,
     input: tokens ? input : [channels, ...input.slice(1)],
     dtype: tokens ? 'int32' : 'float32',
-    fit: 'crop',
+    fit: readFit(report.metadata),
     ...(report.preprocessing !== null && { preprocessing: report.preprocessing }),
     ...(report.classes !== null && { classes: report.classes }),
   };

@@ -6,6 +6,7 @@
 import { stat } from 'node:fs/promises';
 import { contain, preprocess } from '../data/index.js';
 import { type LoadReport, loadModel, loadWeights, type Picture } from '../io/all.node.js';
+import { readFit } from '../io/fit.js';
 import { imagenetClasses } from '../models/imagenet-classes.js';
 import { builderOf, findModel, type ModelBuilder, type Preprocessing } from '../models/index.js';
 import { inEvalMode, type Module } from '../nn/index.js';
@@ -72,7 +73,7 @@ async function ofFile(path: string, { model: name }: ClassifierOptions): Promise
   const named = outputs === imagenetClasses.length ? imagenetClasses : null;
   const classes = report.classes ?? named ?? Array.from({ length: outputs }, (_, i) => `class ${i}`);
   const inputShape = [preprocessing.mean.length, ...preprocessing.crop];
-  return classifier({ model, modelName, classes, inputShape, preprocessing, fit: 'crop', report });
+  return classifier({ model, modelName, classes, inputShape, preprocessing, fit: readFit(report.metadata), report });
 }
 
 type Facts = Pick<Classifier, 'model' | 'modelName' | 'classes' | 'preprocessing' | 'fit' | 'report'>;

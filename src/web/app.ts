@@ -236,7 +236,7 @@ function label(element: HTMLElement, key: TextKey): void {
 
 function show(what: 'nothing' | 'picture' | 'camera'): void {
   stage.dataset.show = what;
-  byId('another').hidden = what === 'nothing';
+  guesses.ariaLive = what === 'camera' ? 'off' : 'polite'; // nobody can listen that fast
 }
 
 function showProgress(share: number | null): void {

@@ -8,6 +8,7 @@ import { copyFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 
 import { basename, dirname, join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { fileError } from '../io/file-error.node.js';
+import { type Fit, writeFit } from '../io/fit.js';
 import { onnxModel } from '../io/onnx/export.js';
 import { encodeOnnxPieces } from '../io/onnx/model-file.js';
 import { create, StringStringEntryProtoSchema } from '../io/onnx/schema.js';
@@ -16,7 +17,6 @@ import type { Preprocessing } from '../models/index.js';
 import type { Module } from '../nn/index.js';
 import { ConfigError } from '../util/errors.js';
 import { openBundle } from './bundle.node.js';
-import { type Fit, writeFit } from './fit.js';
 import { renderPage } from './page.js';
 import { readmeText, usePage } from './use-page.js';
 

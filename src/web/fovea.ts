@@ -10,6 +10,7 @@
  */
 
 import { contain, preprocess } from '../data/preprocess.js';
+import { type Fit, readFit } from '../io/fit.js';
 import { parseSafetensors } from '../io/safetensors.js';
 import { readFacts } from '../io/weights-metadata.js';
 import type { Preprocessing } from '../models/preprocessing.js';
@@ -17,7 +18,6 @@ import type { Module } from '../nn/index.js';
 import { openDevice, setDevice } from '../tensor/index.js';
 import { likeliest, scorer } from '../train/scorer.js';
 import { FormatError } from '../util/errors.js';
-import { type Fit, readFit } from './fit.js';
 import { type PictureSource, planesOf } from './pixels.js';
 
 export type { PictureSource } from './pixels.js';
@@ -89,7 +89,11 @@ interface Network {
 /** Networks of fovea's own zoo come as safetensors, all others as ONNX. The reader of each is loaded when it is needed. */
 async function networkOf(bytes: Uint8Array): Promise<Network> {
   if (!isSafetensors(bytes)) {
-    const { importOnnx } = await import('../io/onnx/import.js');
+    const { importOnnx } = await import('../io/onnx/import.js').catch(() => {
+      throw new FormatError(
+        'openModel: this is no safetensors file, and the folder was exported without the reader of ONNX files',
+      );
+    });
     const model = importOnnx(bytes);
     const { preprocessing, classes, properties } = model.metadata;
     return whole({ model, name: 'ONNX', preprocessing, classes, fit: readFit(properties) });

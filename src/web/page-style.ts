@@ -19,10 +19,10 @@ body {
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans", "Noto Sans CJK SC", sans-serif;
 }
 header, main, footer { width: 100%; max-width: 1040px; margin: 0 auto; padding: 0 20px; }
-header { display: flex; align-items: baseline; gap: 6px 14px; flex-wrap: wrap; padding-top: 28px; padding-bottom: 18px; }
+header { display: flex; align-items: flex-start; gap: 14px; padding-top: 26px; padding-bottom: 18px; }
+header div { flex: 1; min-width: 0; display: flex; flex-wrap: wrap; align-items: baseline; gap: 2px 14px; }
 h1 { font-size: 1.45rem; line-height: 1.25; font-weight: 650; letter-spacing: -.01em; margin: 0; overflow-wrap: anywhere; }
 .facts { color: var(--soft); font-size: .92rem; margin: 0; }
-.language { margin-left: auto; }
 main { flex: 1; display: grid; gap: 18px; grid-template-columns: minmax(0, 1fr); align-content: start; }
 @media (min-width: 780px) { main { grid-template-columns: minmax(0, 1.25fr) minmax(0, 1fr); } }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 16px; }
@@ -51,8 +51,9 @@ button, .button {
 }
 button:hover, .button:hover { border-color: var(--accent); }
 .button.main { background: var(--accent); border-color: var(--accent); color: var(--accent-ink); }
-.language button { min-height: 34px; padding: 4px 12px; font-size: .88rem; }
+#language { min-height: 34px; padding: 4px 12px; font-size: .88rem; }
 :focus-visible, .button:focus-within { outline: 3px solid var(--accent); outline-offset: 2px; }
+[data-show="nothing"] #another { visibility: hidden; }
 .hidden-input { position: absolute; width: 1px; height: 1px; opacity: 0; pointer-events: none; }
 .answer { padding: 18px 20px 16px; display: flex; flex-direction: column; min-height: 240px; }
 .answer h2 { font-size: 1rem; font-weight: 600; margin: 0 0 12px; }
@@ -67,6 +68,7 @@ button:hover, .button:hover { border-color: var(--accent); }
 .answer li:first-child .track { height: 12px; border-radius: 6px; }
 .answer li:first-child .track i { background: var(--bar-best); border-radius: 6px; }
 .status { margin: auto 0 0; padding-top: 14px; color: var(--soft); font-size: .9rem; min-height: 2.4em; overflow-wrap: anywhere; }
+.answer:has(ol:empty) .status { margin: 0; padding: 0; }
 .status.wrong { color: var(--wrong); }
 .busy ol { opacity: .55; transition: opacity .2s .15s; }
 progress { width: 100%; height: 6px; border: 0; border-radius: 3px; overflow: hidden; background: var(--line); accent-color: var(--accent); margin-top: 8px; }

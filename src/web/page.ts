@@ -53,9 +53,11 @@ export function renderPage({ title, classes, backend, model = '', preload = [], 
 </head>
 <body data-backend="${backend}" data-model="${escapeHtml(model)}" data-classes="${classes.length}">
 <header>
-  <h1>${name}</h1>
-  <p class="facts" id="facts">${classes.length} classes</p>
-  <p class="facts language"><button type="button" id="language" lang="zh" data-text="language">${t.language}</button></p>
+  <div>
+    <h1>${name}</h1>
+    <p class="facts" id="facts">${classes.length} classes</p>
+  </div>
+  <button type="button" id="language" lang="zh" data-text="language">${t.language}</button>
 </header>
 <main>
   <p class="card not-started">${t.notStarted}<br><span lang="zh">${texts.zh.notStarted}</span></p>
@@ -73,7 +75,7 @@ export function renderPage({ title, classes, backend, model = '', preload = [], 
     <div class="actions">
       <label class="button main"><input class="hidden-input" id="file" type="file" accept="image/*"><span data-text="choose">${t.choose}</span></label>
       <button type="button" id="camera" hidden data-text="camera">${t.camera}</button>
-      <p data-text="another" id="another" hidden>${t.another}</p>
+      <p data-text="another" id="another">${t.another}</p>
     </div>
   </section>
   <section class="card answer" id="answer" aria-labelledby="heading">

@@ -251,7 +251,7 @@ describe('what it says of itself', () => {
       expect(lines).toContain(line);
     }
     expect(lines.some((line) => line.startsWith('process_resident_memory_bytes '))).toBe(true);
-    for (const line of lines) expect(line).toMatch(/^(#.*|[a-z_]+(\{[^}]*\})? (\S+)|)$/);
+    for (const line of lines) expect(line).toMatch(/^(#.*|[a-z0-9_]+(\{[^}]*\})? (\S+)|)$/);
 
     const page = await fetch(`${url}/`);
     expect(page.headers.get('content-security-policy')).toContain("default-src 'none'");

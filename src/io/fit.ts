@@ -1,4 +1,4 @@
-/** The one thing that files of the exported page say besides what all files of weights do: whether pictures are cut or shown as a whole. */
+/** What exported files of weights say besides model, preprocessing and classes: whether pictures are cut to the middle or shown as a whole. */
 
 export type Fit = 'crop' | 'contain';
 
