@@ -142,6 +142,11 @@ describe('resize of a part', () => {
       'resize: box 4 × 2 at (1, 0) does not lie in a picture of 4 × 5',
     );
     expect(() => resizeBox(picture(4, 5), null, 3, 3, 'bilinear', part)).toThrow('window 4 × 2 at (1, 0)');
+    const thread = { data: new Uint8Array(3 * 16000), shape: [3, 1, 16000] as const };
+    expect(() => resize(thread, ...resizedSize(1, 16000, 256))).toThrow(
+      'resize: 1 × 16000 would become 256 × 4096000, more than 512 MiB; crop it first',
+    );
+    expect(resizeAndCrop(thread, 256, [224, 224]).shape).toEqual([3, 224, 224]);
     expect(() => resize({ data: new Uint8Array(11), shape: [3, 2, 2] }, 1, 1)).toThrow(
       'resize: a picture of 3 × 2 × 2 (C H W) has 12 bytes and at least 1; got 11',
     );

@@ -170,6 +170,11 @@ function resample(
   }
   const from = within('box', box, pixels.height, pixels.width);
   const to = within('window', window, height, width);
+  if (pixels.channels * to.height * to.width > maxBytes) {
+    throw new ConfigError(
+      `resize: ${pixels.height} × ${pixels.width} would become ${to.height} × ${to.width}, more than ${maxBytes / 2 ** 20} MiB; crop it first`,
+    );
+  }
   if (filter === 'nearest') return nearest(pixels, from, height, width, to);
   const columns = taps(from.width, width, to.left, to.width, filter);
   const rows = taps(from.height, height, to.top, to.height, filter);
@@ -274,6 +279,8 @@ function plain({ data, channels, plane, row, pixel }: Pixels, box: Box, rows: Ta
   return { data: out, shape: [channels, height, width] };
 }
 
+/** Of a result. A thread of pixels whose shorter side is resized becomes longer than any memory. */
+const maxBytes = 2 ** 29;
 /** Rows that go through the columns' pass at a time: few enough to stay in the nearest caches, a multiple of 16. */
 const bandRows = 32;
 /** A larger memory than this is not kept for the next picture. */
