@@ -2,6 +2,7 @@
 
 export { hasArrays, openArrays, readNpy } from './arrays.node.js';
 export { cifar, isCifar } from './cifar.node.js';
+export { ClipDataset, type ClipDatasetOptions, type ClipSample, type ClipSet, openClips } from './clips.node.js';
 export { type IdxArray, parseIdx, readIdx } from './idx.js';
 export { fashionClasses, type MnistOptions, mnist } from './mnist.node.js';
 export * from './pictures/index.node.js';

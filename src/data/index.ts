@@ -7,6 +7,7 @@ export {
   arrayDatasets,
   guessLayout,
 } from './arrays.js';
+export { type ClipAugment, evenFrames, type VolumeOptions } from './clips.js';
 export {
   ArrayDataset,
   type Batch,
