@@ -8,8 +8,8 @@
  */
 
 import { emitModule } from '../codegen/wasm/module.js';
-import { emitOp, WASM } from '../codegen/wasm/opcodes.js';
-import { ByteWriter } from '../codegen/wasm/writer.js';
+import { WASM } from '../codegen/wasm/opcodes.js';
+import { FunctionWriter } from './function-writer.js';
 
 /** Bits behind the point of a weight. */
 export const weightBits = 22;
@@ -221,116 +221,4 @@ function weighBody(): Uint8Array {
     f.set(table, () => f.get(weight)); // behind the last pair: the next row
   });
   return f.finish();
-}
-
-/** Writes a function statement by statement; operands are functions that leave their value on the stack. */
-class FunctionWriter {
-  private readonly w = new ByteWriter(4096);
-  private readonly types: number[] = [];
-
-  constructor(private readonly params: number) {}
-
-  ints(count: number): number[] {
-    return Array.from({ length: count }, () => this.params + this.types.push(0x7f) - 1);
-  }
-
-  vectors(count: number): number[] {
-    return Array.from({ length: count }, () => this.params + this.types.push(0x7b) - 1);
-  }
-
-  op(code: number): void {
-    emitOp(this.w, code);
-  }
-
-  get(local: number): void {
-    this.op(WASM.localGet);
-    this.w.u32(local);
-  }
-
-  set(local: number, value: () => void): void {
-    value();
-    this.op(WASM.localSet);
-    this.w.u32(local);
-  }
-
-  int(value: number): void {
-    this.op(WASM.i32Const);
-    this.w.s32(value);
-  }
-
-  sum(local: number, value: () => void): void {
-    this.get(local);
-    value();
-    this.op(WASM.i32Add);
-  }
-
-  product(a: number, b: number): void {
-    this.get(a);
-    this.get(b);
-    this.op(WASM.i32Mul);
-  }
-
-  /** local += by */
-  advance(local: number, by: number): void {
-    this.set(local, () => this.sum(local, () => this.get(by)));
-  }
-
-  load(code: number, address: number, align: number, offset = 0): void {
-    this.get(address);
-    this.op(code);
-    this.w.u32(align);
-    this.w.u32(offset);
-  }
-
-  store(address: number, value: number): void {
-    this.get(address);
-    this.get(value);
-    this.op(WASM.v128Store);
-    this.w.u32(0);
-    this.w.u32(0);
-  }
-
-  splat(value: number): void {
-    this.int(value);
-    this.op(WASM.i32x4Splat);
-  }
-
-  /** Elements of `size` bytes by turns from the lower (upper) halves of two vectors. */
-  interleave(a: number, b: number, size: number, half: 'low' | 'high'): void {
-    this.get(a);
-    this.get(b);
-    this.op(WASM.i8x16Shuffle);
-    for (let byte = 0; byte < 16; byte++) {
-      const element = Math.floor(byte / (2 * size)) + (half === 'low' ? 0 : 8 / size);
-      const fromSecond = Math.floor(byte / size) % 2;
-      this.w.u8(fromSecond * 16 + element * size + (byte % size));
-    }
-  }
-
-  /** for (index = 0; index < end; index += step), at least once. */
-  repeat(index: number, end: number, step: number, body: () => void): void {
-    this.set(index, () => this.int(0));
-    this.op(WASM.loop);
-    this.op(WASM.void);
-    body();
-    this.set(index, () => this.sum(index, () => this.int(step)));
-    this.get(index);
-    this.get(end);
-    this.op(WASM.i32LtS);
-    this.op(WASM.brIf);
-    this.w.u32(0);
-    this.op(WASM.end);
-  }
-
-  finish(): Uint8Array {
-    this.op(WASM.end);
-    const out = new ByteWriter(this.w.length + 256);
-    out.u32(this.types.length);
-    for (const type of this.types) {
-      out.u32(1);
-      out.u8(type);
-    }
-    out.append(this.w.written());
-    return out.written();
-  }
 }

@@ -71,6 +71,7 @@ export const i32x4DotI16x8S = 0xfd00_00ba;
 export const i64x2ExtmulLowI32x4U = 0xfd00_00de;
 export const i64x2ExtmulHighI32x4U = 0xfd00_00df;
 export const f32x4Add = 0xfd00_00e4;
+export const f32x4Mul = 0xfd00_00e6;
 export const f32x4RelaxedMadd = 0xfd00_0105;
 export const i32x4RelaxedLaneselect = 0xfd00_010b;
 

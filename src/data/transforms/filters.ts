@@ -4,6 +4,7 @@
 
 import { ConfigError } from '../../util/errors.js';
 import type { Planes } from '../resize.js';
+import { filterSpace } from './filter-kernel.js';
 import { sourceIndices } from './geometry.js';
 
 const f32 = Math.fround;
@@ -24,8 +25,11 @@ export function gaussianBlur(picture: Planes, kernelSize: number | Pair, sigma?:
   const plane = height * width;
   const out = new Uint8Array(data.length);
   for (let c = 0; c < channels; c++) {
-    const blurred = separable(data.subarray(c * plane, (c + 1) * plane), height, width, kernelX, kernelY);
-    for (let i = 0; i < plane; i++) out[c * plane + i] = blurred[i] + rounder - rounder;
+    const { values, stride } = separable(data.subarray(c * plane, (c + 1) * plane), height, width, kernelX, kernelY);
+    for (let y = 0; y < height; y++) {
+      const [from, to] = [y * stride, c * plane + y * width];
+      for (let x = 0; x < width; x++) out[to + x] = values[from + x] + rounder - rounder;
+    }
   }
   return { data: out, shape };
 }
@@ -66,35 +70,34 @@ export function gaussianKernel(size: number, sigma: number): Float64Array {
   return weights.map((w) => w / sum);
 }
 
-/** Rows, then columns, each weighted by a kernel; mirrored at the borders. */
+/**
+ * Rows, then columns, each weighted by a kernel; mirrored at the borders. In float32. The result [H, W] is good until the next call.
+ */
 export function separable(
   plane: ArrayLike<number>,
   height: number,
   width: number,
   kernelX: Float64Array,
   kernelY: Float64Array,
-): Float64Array {
+): { readonly values: Float32Array; readonly stride: number } {
   const [reachX, reachY] = [kernelX.length >> 1, kernelY.length >> 1];
-  const xs = sourceIndices('reflect', -reachX, width + 2 * reachX, width);
+  // One line after the other, each with its mirror images at both ends: the whole plane is one row to the kernel.
+  const stride = width + 2 * reachX;
+  const space = filterSpace((height + 2 * reachY) * stride + 2 * reachX);
+  const { input, middle, output } = space;
+  const xs = sourceIndices('reflect', -reachX, stride, width);
+  for (let y = 0; y < height; y++) {
+    for (let i = 0; i < stride; i++) input[y * stride + i] = plane[y * width + xs[i]];
+  }
+  space.convolve('input', 'middle', height * stride, Float32Array.from(kernelX), 1);
   const ys = sourceIndices('reflect', -reachY, height + 2 * reachY, height);
-  const across = new Float64Array(height * width);
-  const line = new Float64Array(width + 2 * reachX);
-  for (let y = 0; y < height; y++) {
-    for (let i = 0; i < line.length; i++) line[i] = plane[y * width + xs[i]];
-    for (let x = 0; x < width; x++) {
-      let sum = 0;
-      for (let k = 0; k < kernelX.length; k++) sum += line[x + k] * kernelX[k];
-      across[y * width + x] = sum;
-    }
+  // Lines make room for mirror images above them, and those are copied from the lines.
+  middle.copyWithin(reachY * stride, 0, height * stride);
+  for (const [i, y] of ys.entries()) {
+    if (i !== y + reachY) middle.copyWithin(i * stride, (y + reachY) * stride, (y + reachY + 1) * stride);
   }
-  const out = new Float64Array(height * width);
-  for (let y = 0; y < height; y++) {
-    for (let k = 0; k < kernelY.length; k++) {
-      const [from, weight] = [ys[y + k] * width, kernelY[k]];
-      for (let x = 0; x < width; x++) out[y * width + x] += across[from + x] * weight;
-    }
-  }
-  return out;
+  space.convolve('middle', 'output', height * stride, Float32Array.from(kernelY), stride);
+  return { values: output, stride };
 }
 
 function pairOf(value: number | Pair): Pair {

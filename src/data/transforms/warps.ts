@@ -144,13 +144,18 @@ function randomDisplacement(
 ): Float32Array {
   const out = new Float32Array(2 * height * width);
   for (const axis of [0, 1]) {
-    const noise = Float64Array.from({ length: height * width }, () => random.uniform(-1, 1));
+    const noise = Float32Array.from({ length: height * width }, () => random.uniform(-1, 1));
     // The size of the kernel follows this axis' sigma, its two widths are sigma along x and y.
     const kernelSize = Math.trunc(8 * sigma[axis] + 1) | 1;
     const kernel = (s: number) => gaussianKernel(s > 0 ? kernelSize : 1, s > 0 ? s : 1);
-    const field = sigma[axis] > 0 ? separable(noise, height, width, kernel(sigma[0]), kernel(sigma[1])) : noise;
+    const field =
+      sigma[axis] > 0
+        ? separable(noise, height, width, kernel(sigma[0]), kernel(sigma[1]))
+        : { values: noise, stride: width };
     const scale = alpha[axis] / (axis === 0 ? width : height);
-    for (let i = 0; i < field.length; i++) out[2 * i + axis] = field[i] * scale;
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) out[2 * (y * width + x) + axis] = field.values[y * field.stride + x] * scale;
+    }
   }
   return out;
 }
