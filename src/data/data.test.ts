@@ -270,8 +270,8 @@ describe('DataLoader', () => {
     };
     for await (const _ of new DataLoader(numbered(3), { batchSize: 2, seed: 8, transform }).epoch(4));
     expect(contexts).toEqual([
-      { seed: 8, epoch: 4, batch: 0, indices: Int32Array.of(0, 1) },
-      { seed: 8, epoch: 4, batch: 1, indices: Int32Array.of(2) },
+      { seed: 8, epoch: 4, batch: 0, classes: 3, indices: Int32Array.of(0, 1) },
+      { seed: 8, epoch: 4, batch: 1, classes: 3, indices: Int32Array.of(2) },
     ]);
   });
 

@@ -27,6 +27,8 @@ export interface TransformContext {
   readonly batch: number;
   /** Which samples of the data set are in the batch. */
   readonly indices: Int32Array;
+  /** How many there are in the data set: for targets that MixUp makes of labels. */
+  readonly classes?: number;
 }
 
 export interface Dataset {

@@ -134,7 +134,7 @@ export class DataLoader implements AsyncIterable<LoadedBatch> {
 
   async #load(order: Int32Array, epoch: number, batch: number): Promise<LoadedBatch> {
     const indices = order.slice(batch * this.batchSize, (batch + 1) * this.batchSize);
-    const context = { seed: this.seed, epoch, batch, indices };
+    const context = { seed: this.seed, epoch, batch, indices, classes: this.dataset.classes.length };
     const raw = await this.dataset.batch(indices, context);
     const ready = this.#transform === null ? raw : await this.#transform(raw, context);
     return { ...ready, epoch, batch, indices };

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { words } from '../../../test/golden/counter.js';
 import { ConfigError } from '../../util/errors.js';
-import type { Batch, TransformContext } from '../dataset.js';
+import { ArrayDataset, type Batch, type TransformContext } from '../dataset.js';
+import { DataLoader } from '../loader.js';
 import { cutMix, mixUp, randomBatchChoice } from './index.js';
 
 const [count, channels, height, width, classes] = [5, 2, 12, 16, 4];
@@ -139,9 +140,18 @@ it('randomBatchChoice takes one for each batch, as often as weighed, with the nu
   expect(Math.abs(mixes / 200 - 0.25)).toBeLessThan(0.12);
 });
 
-it('the number of classes comes from the context where it is known', async () => {
-  const known = { ...context(1), classes } as TransformContext;
-  expect((await mixUp()(batch, known)).targets).toEqual((await mixUp({ classes })(batch, context(1))).targets);
+it('the number of classes comes from the loader, where there is one', async () => {
+  const dataset = new ArrayDataset({
+    ...batch,
+    inputs: bytes,
+    shape: [channels, height, width],
+    classes: ['a', 'b', 'c', 'd'],
+  });
+  for await (const { targets, labels } of new DataLoader(dataset, { batchSize: 5, seed: 1, transform: mixUp() }).epoch(
+    0,
+  )) {
+    expect(targets).toHaveLength(labels.length * classes);
+  }
   expect(() => mixUp()(batch, context(1))).toThrow(
     'mixUp: how many classes are there? Pass { classes: dataset.classes.length }',
   );

@@ -17,19 +17,16 @@ import { pick, weightsOf } from './registry.js';
 export interface MixOptions {
   /** Of Beta(α, α): small ones mix little, 1 mixes evenly. Left out: 1, torchvision's. */
   readonly alpha?: number;
-  /** How many there are. Left out where the batch has soft targets already, or the context knows them. */
+  /** How many there are. Left out where the batch has soft targets already, or the loader says so. */
   readonly classes?: number;
 }
-
-/** What a loader may add to the context: how many classes its data set has. */
-type MixContext = TransformContext & { readonly classes?: number };
 
 /** λ of each picture and 1 − λ of the one before it; targets likewise. Takes bytes or floats of any shape [N, …]. */
 export function mixUp({ alpha = 1, classes }: MixOptions = {}): Transform {
   checkAlpha('mixUp', alpha);
   return (batch, context) => {
     const share = randomOf(context).beta(alpha, alpha);
-    const targets = targetsOf('mixUp', batch, classes ?? (context as MixContext).classes);
+    const targets = targetsOf('mixUp', batch, classes ?? context.classes);
     return { ...batch, inputs: blended(batch, share), targets: mixedTargets(targets, batch.labels.length, share) };
   };
 }
@@ -47,7 +44,7 @@ export function cutMix({ alpha = 1, classes }: MixOptions = {}): Transform {
     }
     const [count, channels, height, width] = shape;
     const box = randomBox(height, width, alpha, randomOf(context));
-    const targets = targetsOf('cutMix', batch, classes ?? (context as MixContext).classes);
+    const targets = targetsOf('cutMix', batch, classes ?? context.classes);
     const mixed = inputs.slice();
     for (let i = 0; i < count; i++) {
       const from = (i + count - 1) % count;
