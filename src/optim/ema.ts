@@ -24,16 +24,17 @@ export class EMA {
   updates = 0;
   readonly decay: number;
   readonly warmup: boolean;
-  readonly #model: Averaged;
+  /** The model's tensors: looking for them takes longer than recording their average. */
+  readonly #live: readonly (readonly [name: string, value: Tensor])[];
   readonly #average: Record<string, Tensor> = {};
   #swapped = false;
 
   constructor(model: Averaged, { decay = 0.999, warmup = false }: EMAOptions = {}) {
     if (!(decay >= 0 && decay < 1)) throw new ConfigError(`EMA: decay must lie in 0 … 1 (1 excluded); got ${decay}`);
-    this.#model = model;
+    this.#live = Object.entries(model.stateDict());
     this.decay = decay;
     this.warmup = warmup;
-    for (const [name, value] of Object.entries(model.stateDict())) {
+    for (const [name, value] of this.#live) {
       this.#average[name] = buffer(value, { name: `ema.${name}` });
     }
   }
@@ -44,7 +45,7 @@ export class EMA {
     const n = this.updates++;
     const decay = tensor(this.warmup ? Math.min(this.decay, (1 + n) / (10 + n)) : this.decay);
     noGrad(() => {
-      for (const [name, value] of Object.entries(this.#model.stateDict())) {
+      for (const [name, value] of this.#live) {
         const average = this.#average[name];
         average.assign(value.dtype === 'float32' ? value.add(average.sub(value).mul(decay)) : value);
       }
@@ -53,7 +54,7 @@ export class EMA {
 
   /** Exchanges the model's weights with the average; again, and they are back. */
   async swap(): Promise<void> {
-    for (const [name, value] of Object.entries(this.#model.stateDict())) {
+    for (const [name, value] of this.#live) {
       const average = this.#average[name];
       const held = average.detach(); // the value before the assignment below
       average.assign(value);

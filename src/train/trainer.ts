@@ -289,13 +289,13 @@ export class Trainer {
     this.#seedBatch(index);
     const outcome = forward(this.model, batch, this.#objective);
     const { loss, correct } = outcome;
-    const parameters = this.model.parameters();
+    const parameters: Parameter[] = this.optimizer.paramGroups.flatMap((group) => group.params);
     const also: Tensor[] = [];
     this.optimizer.zeroGrad();
     if (!ends) this.#gradients.add(parameters, loss, count);
     else {
       this.#gradients.finish(parameters, loss, count);
-      await this.#update(parameters, outcome, also);
+      await this.#update(outcome, also);
     }
     assignOnlyIf(noGrad(() => F.isFinite(loss)));
     await realize(loss, correct, ...also);
@@ -304,9 +304,9 @@ export class Trainer {
     return { count, loss: lossValue, correct: await correct.item() };
   }
 
-  async #update(parameters: readonly Parameter[], outcome: Outcome, also: Tensor[]): Promise<void> {
+  async #update(outcome: Outcome, also: Tensor[]): Promise<void> {
     const { clipGradNorm: limit } = this.#options;
-    if (limit !== undefined) clipGradNorm(parameters, limit);
+    if (limit !== undefined) clipGradNorm(this.model.parameters(), limit);
     await this.#each('onGradients', { ...outcome, compute: (...tensors) => void also.push(...tensors) });
     this.optimizer.update();
     this.#ema?.update();
