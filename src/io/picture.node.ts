@@ -122,6 +122,7 @@ export async function readPictureHeader(
       compression,
     } = await sharp(bytes, {
       limitInputPixels: maxPixels,
+      failOn: 'error',
       pages: 1,
     }).metadata();
     const turned = orientation >= 5;
