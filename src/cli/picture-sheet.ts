@@ -73,8 +73,10 @@ export async function drawSheet({ title, heads, rows, legend }: Sheet): Promise<
         texts.push({ x, y: top - 10, text: heads[c], size: 14, color: bright, bold: true, room: widths[c] });
       }
       paste(sheet, picture, y, x);
-      if (caption !== undefined)
-        texts.push({ x, y: y + heights[r] + 18, text: caption, size: 13, color: faint, room: widths[c] });
+      if (caption !== undefined) {
+        const color = c === 0 ? bright : faint;
+        texts.push({ x, y: y + heights[r] + 18, text: caption, size: 13, color, room: widths[c] });
+      }
       x += widths[c] + gap;
     }
     y += heights[r] + captions[r] + gap;

@@ -1,12 +1,12 @@
 /** Feature maps: what the channels of each layer answer to a picture, from edges in the first layers to parts in the last ones. */
 
 import type { Planes } from '../data/index.js';
-import type { Module } from '../nn/index.js';
+import { type Module, Sequential } from '../nn/index.js';
 import { realize, type Tensor } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
 import { checkPictures, listen } from './ask.js';
 import type { ColorMap } from './color-map.js';
-import { mapForm, mapLayers, toMaps } from './layers.js';
+import { type MapLayer, mapForm, mapLayers, toMaps } from './layers.js';
 import { colorize, enlarge, type GridOptions, pictureGrid } from './pictures.js';
 
 export interface FeatureMapOptions extends GridOptions {
@@ -42,12 +42,7 @@ export async function featureMaps(
   checkPictures('featureMaps', x);
   const { answers } = listen(model, x);
   const layers = mapLayers(answers, x.shape);
-  const wanted =
-    paths ??
-    spread(
-      layers.map(({ path }) => path),
-      6,
-    );
+  const wanted = paths ?? spread(outermost(model, layers), 6);
   const chosen = wanted.map((path) => {
     const answer = answers.findLast((a) => a.path === path);
     const form = answer === undefined ? null : mapForm(answer.output.shape, x.shape);
@@ -90,6 +85,12 @@ function stretched(map: Float32Array): Float32Array {
   const low = map.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
   const high = map.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
   return map.map((v) => (high > low ? (v - low) / (high - low) : 0));
+}
+
+/** Layers that are no part of a block whose output is among them too: the stem, each block. What merely chains others is no block. */
+function outermost(model: Module, layers: readonly MapLayer[]): string[] {
+  const blocks = layers.filter(({ path }) => !(model.get(path) instanceof Sequential)).map(({ path }) => `${path}.`);
+  return layers.map(({ path }) => path).filter((path) => !blocks.some((block) => path.startsWith(block)));
 }
 
 /** `count` of a list, evenly, the first and the last among them. */
