@@ -6,3 +6,13 @@ export { ClipDataset, type ClipDatasetOptions, type ClipSample, type ClipSet, op
 export { type IdxArray, parseIdx, readIdx } from './idx.js';
 export { fashionClasses, type MnistOptions, mnist } from './mnist.node.js';
 export * from './pictures/index.node.js';
+export {
+  isTextTable,
+  type LabelledText,
+  type OpenTextsOptions,
+  openTexts,
+  type TextDatasets,
+  type TextDatasetsOptions,
+  type TextSet,
+  textDatasets,
+} from './text.node.js';

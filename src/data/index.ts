@@ -47,6 +47,7 @@ export {
 } from './sampler.js';
 export { MinMaxScaler, type ScalerJson, StandardScaler, scalerFromJson } from './scaler.js';
 export { permutation } from './shuffle.js';
+export { encodeTexts, TextDataset, tokenize, Vocabulary, type VocabularyOptions } from './text.js';
 export type { PictureTransform } from './transforms/index.js';
 export * as transforms from './transforms/index.js';
 export {
