@@ -9,8 +9,8 @@ import { t, type Word } from './text.js';
 const mostListed = 60;
 const parts = [
   ['train', 'trainCount', 1],
-  ['validation', 'validationCount', 3],
-  ['test', 'testCount', 2],
+  ['validation', 'validationCount', 2],
+  ['test', 'testCount', 3],
 ] as const satisfies [keyof DataSummary['classes'][number], Word, number][];
 
 export function dataSection({ summary, evaluation: { confusion } }: PageInput): Html {
