@@ -1,16 +1,13 @@
 /** Curves whose answers are known, and searches that leave no trace. */
 
-import { beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { network, plainNetwork, stripes, weights } from '../../test/training-problem.js';
 import { crossEntropy } from '../nn/loss.js';
-import { ReferenceTarget } from '../ops/reference/index.js';
 import { Adam, paramGroups, SGD } from '../optim/index.js';
-import { defaultGenerator, manualSeed, setDevice } from '../tensor/index.js';
+import { defaultGenerator, manualSeed } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
 import { findLearningRate, type RatePoint, suggestRates } from './find-learning-rate.js';
 import { Trainer } from './trainer.js';
-
-beforeAll(() => setDevice(new ReferenceTarget({ exact: false })));
 
 const base = { loss: crossEntropy, train: stripes(22), batchSize: 4, seed: 5 };
 

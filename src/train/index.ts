@@ -9,6 +9,7 @@ export {
   type Monitor,
   type StepReport,
 } from './callbacks.js';
+export { type ClassificationLossOptions, classificationLoss } from './classification-loss.js';
 export type { Distillation } from './distillation.js';
 export { DivergenceError } from './divergence.js';
 export {
@@ -38,7 +39,7 @@ export {
   predictedClasses,
   probabilitiesOf,
 } from './metrics.js';
-export type { Phase, ScheduleBuilder } from './phases.js';
+export { type Phase, type ScheduleBuilder, transferPhases } from './phases.js';
 export { type RocAuc, rocAuc } from './roc-auc.js';
 export { type SampleResult, SampleResults } from './sample-results.js';
 export type { RecordedStep } from './step.js';

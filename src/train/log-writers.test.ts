@@ -3,18 +3,14 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { plainNetwork, stripes } from '../../test/training-problem.js';
 import { crc32, crc32c } from '../io/crc32.js';
 import { crossEntropy } from '../nn/loss.js';
-import { ReferenceTarget } from '../ops/reference/index.js';
 import { SGD } from '../optim/index.js';
-import { setDevice } from '../tensor/index.js';
 import type { Callback } from './callbacks.js';
 import { CsvLog, TensorBoardLog } from './log-writers.node.js';
 import { Trainer } from './trainer.js';
-
-beforeAll(() => setDevice(new ReferenceTarget({ exact: false })));
 
 let folder: string;
 beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'fovea-logs-'))));

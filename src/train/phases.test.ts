@@ -1,18 +1,14 @@
 /** Phases on a small network: what moves in which epoch, and how fast. */
 
-import { beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { network, stripes, weights } from '../../test/training-problem.js';
 import type { BatchNorm1d } from '../nn/index.js';
 import { crossEntropy } from '../nn/loss.js';
-import { ReferenceTarget } from '../ops/reference/index.js';
 import { Adam, LinearLR, OneCycleLR, paramGroups, SGD, StepLR } from '../optim/index.js';
-import { setDevice } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
 import type { Callback } from './callbacks.js';
-import type { ScheduleBuilder } from './phases.js';
+import { type ScheduleBuilder, transferPhases } from './phases.js';
 import { Trainer, type TrainerOptions } from './trainer.js';
-
-beforeAll(() => setDevice(new ReferenceTarget({ exact: false })));
 
 function trainer(options: Partial<TrainerOptions>): Trainer {
   const model = options.model ?? network();
@@ -157,6 +153,22 @@ describe('phases', () => {
       ],
     });
     expect(short.rates.map((r) => r[0])).toEqual([0.5]);
+  });
+
+  it('of transfer learning are the head and then everything', async () => {
+    const schedule: ScheduleBuilder = (o, steps) => new LinearLR(o, { totalIters: steps });
+    expect(transferPhases({ epochs: 5, heads: ['5'], schedule })).toEqual([
+      { epochs: 1, train: ['5'], schedule },
+      { epochs: 4, schedule },
+    ]);
+    expect(transferPhases({ epochs: 1, heads: ['5'], lr: 0.1 })).toEqual([{ epochs: 1, lr: 0.1 }]);
+    expect(() => transferPhases({ epochs: 2, heads: ['5'], headEpochs: 2 })).toThrow(
+      new ConfigError('transferPhases: headEpochs lies within 0 … epochs − 1; got 2 of 2'),
+    );
+    const { epochs } = await follow({ phases: transferPhases({ epochs: 2, heads: ['5'] }) });
+    expect(epochs[1]['1.weight']).toEqual(epochs[0]['1.weight']);
+    expect(epochs[1]['5.weight']).not.toEqual(epochs[0]['5.weight']);
+    expect(epochs[2]['1.weight']).not.toEqual(epochs[1]['1.weight']);
   });
 
   it('say at once what they cannot do', () => {

@@ -29,6 +29,28 @@ export interface Phase {
   readonly schedule?: ScheduleBuilder;
 }
 
+/**
+ * The phases of transfer learning: the new head alone for `headEpochs`, so that its first, wild gradients do not spoil what the rest knows, then everything.
+ * A training of one epoch has no time for that. Use it with `paramGroups` and `rates` that let the rest learn more slowly than the head.
+ */
+export function transferPhases({
+  epochs,
+  heads,
+  headEpochs = epochs > 1 ? 1 : 0,
+  ...common
+}: Pick<Phase, 'lr' | 'schedule'> & {
+  readonly epochs: number;
+  /** Paths of the head: `heads` of a model's builder. */
+  readonly heads: readonly PathPattern[];
+  readonly headEpochs?: number;
+}): Phase[] {
+  if (!(headEpochs >= 0 && headEpochs < epochs)) {
+    throw new ConfigError(`transferPhases: headEpochs lies within 0 … epochs − 1; got ${headEpochs} of ${epochs}`);
+  }
+  const all: Phase = { ...common, epochs: epochs - headEpochs };
+  return headEpochs === 0 ? [all] : [{ ...common, epochs: headEpochs, train: heads }, all];
+}
+
 /** Whether the phases decide the rate, so that nothing else may. */
 export function driveRates(phases: readonly Phase[]): boolean {
   return phases.some(({ lr, schedule }) => lr !== undefined || schedule !== undefined);

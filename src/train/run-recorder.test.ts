@@ -3,19 +3,15 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { network, stripes } from '../../test/training-problem.js';
 import { type RunConfig, RunFolder } from '../io/index.node.js';
 import { crossEntropy } from '../nn/loss.js';
-import { ReferenceTarget } from '../ops/reference/index.js';
 import { Adam } from '../optim/index.js';
-import { setDevice } from '../tensor/index.js';
 import { type Callback, EarlyStopping, goodness, type Monitor } from './callbacks.js';
 import { ConfusionMatrix } from './metrics.js';
 import { modelTensors, RunRecorder } from './run-recorder.node.js';
 import { Trainer, type TrainerOptions } from './trainer.js';
-
-beforeAll(() => setDevice(new ReferenceTarget({ exact: false })));
 
 let folder: string;
 beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'fovea-runs-'))));

@@ -1,19 +1,17 @@
 /** What makes a step more than one plain batch: accumulation, an average of the weights, a teacher, mixed pictures. Each against the numbers written out. */
 
-import { beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { network, plainNetwork, stripes, throughJson, untimed, weights } from '../../test/training-problem.js';
 import { type Batch, balancedSampler, DataLoader } from '../data/index.js';
 import { BatchNorm1d, Flatten, Linear, Sequential } from '../nn/index.js';
 import { crossEntropy } from '../nn/loss.js';
-import { ReferenceTarget } from '../ops/reference/index.js';
 import { Adam, CosineAnnealingLR, EMA, type Scheduled, SGD } from '../optim/index.js';
-import { defaultGenerator, noGrad, setDevice, tensor } from '../tensor/index.js';
+import { defaultGenerator, noGrad, tensor } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
 import type { Callback, StepReport } from './callbacks.js';
+import { classificationLoss } from './classification-loss.js';
 import { evaluate } from './evaluate.js';
 import { Trainer, type TrainerOptions, type TrainerState } from './trainer.js';
-
-beforeAll(() => setDevice(new ReferenceTarget({ exact: false })));
 
 function trainer(options: Partial<TrainerOptions> = {}): Trainer {
   const model = options.model ?? network();
@@ -262,6 +260,38 @@ describe('mixed pictures', () => {
     await trainer({ model, train: loader, seed: 0, callbacks: [log] }).fit();
     expect(log.steps[0].loss).toBeCloseTo(loss, 6);
     expect(log.steps[0].accuracy).toBe(right);
+  });
+});
+
+describe('the loss of a classifier', () => {
+  it('weighs classes and smooths labels in training, and is plain in evaluation where that is asked for', async () => {
+    const dataset = stripes(8);
+    const model = plainNetwork();
+    const classWeights = [0.5, 2];
+    const smooth = 0.2;
+    const x = tensor(
+      Float32Array.from(dataset.inputs, (b) => b / 255),
+      { shape: [8, 1, 2, 2] },
+    );
+    const logp = await model.forward(x).logSoftmax(1).data();
+    let [weighed, used, plain] = [0, 0, 0];
+    dataset.labels.forEach((label, i) => {
+      const terms = [0, 1].map((c) => (c === label ? 1 - smooth / 2 : smooth / 2) * classWeights[c] * logp[2 * i + c]);
+      weighed -= terms[0] + terms[1];
+      used += classWeights[label];
+      plain -= logp[2 * i + label] / 8;
+    });
+    const loss = classificationLoss('logits', { labelSmoothing: smooth, classWeights });
+    const options = { model, optimizer: new SGD(model.parameters(), { lr: 0 }), train: dataset, batchSize: 8, loss };
+    const log = recorder();
+    const made = trainer({ ...options, validation: dataset, evaluationLoss: crossEntropy, callbacks: [log] });
+    const { epochs } = await made.fit();
+    expect(log.steps[0].loss).toBeCloseTo(weighed / used, 6);
+    expect(epochs[0].loss).toBeCloseTo(plain, 6);
+    expect((await trainer(options).evaluate(dataset)).loss).toBeCloseTo(weighed / used, 6);
+    const asLogs = classificationLoss('logProbabilities', { labelSmoothing: smooth, classWeights });
+    const given = tensor(logp, { shape: [8, 2] });
+    expect(await asLogs(given, tensor(dataset.labels)).item()).toBeCloseTo(weighed / used, 6);
   });
 });
 

@@ -13,6 +13,8 @@ export interface TrainerOptions {
   readonly model: Module;
   readonly optimizer: AnyOptimizer;
   readonly loss: Loss;
+  /** What evaluations measure where it is another one: plain cross-entropy where training smooths labels or weighs classes. */
+  readonly evaluationLoss?: Loss;
   /** A loader, or a data set to shuffle into batches of `batchSize`. */
   readonly train: DataLoader | Dataset;
   /** Looked at after each epoch, to watch and to stop by. */

@@ -160,7 +160,7 @@ export class Trainer {
     const { loss, normalize } = this.#objective;
     const measure = () =>
       evaluate(this.model, data, {
-        loss,
+        loss: this.#options.evaluationLoss ?? loss,
         normalize,
         batchSize: this.train.batchSize,
         onBatch: (done, total) => {
