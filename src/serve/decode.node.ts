@@ -1,7 +1,7 @@
 /** One untrusted picture: decoded, and brought to what the model takes exactly as `fovea predict` does it. */
 
 import { contain, preprocess } from '../data/preprocess.js';
-import { decodeImage } from '../io/picture.node.js';
+import { decodeImage, encodePng } from '../io/picture.node.js';
 import type { Preprocessing } from '../models/preprocessing.js';
 
 /** How pictures are decoded; plain data, for workers. */
@@ -26,6 +26,14 @@ export async function decodeAndPrepare(bytes: Uint8Array, job: DecodeJob): Promi
   const { channels, maxPixels, maxSeconds } = job;
   const picture = await decodeImage(bytes, { channels, maxPixels, maxSeconds, name: 'the picture' });
   return (job.fit === 'contain' ? contain : preprocess)(picture, job.preprocessing).data;
+}
+
+/** Loads what decoding needs. libvips is told that requests are what runs side by side, and to remember no pictures. */
+export async function warmUp(job: DecodeJob): Promise<void> {
+  const { default: sharp } = await import('sharp');
+  sharp.concurrency(1);
+  sharp.cache(false);
+  await decodeAndPrepare(await encodePng({ data: new Uint8Array(64), shape: [1, 8, 8] }), { ...job, maxPixels: 64 });
 }
 
 export function describeError(error: unknown): NonNullable<Decoded['error']> {

@@ -1,14 +1,13 @@
 /**
- * A few workers that decode, so that the event loop stays free whatever comes: a picture of 50 million pixels keeps its worker busy for seconds and
+ * A few workers that decode, so that the event loop stays free whatever comes: a picture of 50 million pixels keeps its worker busy for a while and
  * nobody else. A worker that takes too long over one picture is ended and another takes its place.
  */
 
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { encodePng } from '../io/picture.node.js';
-import { FormatError } from '../util/errors.js';
-import { type Decoded, type DecodeJob, decodeAndPrepare } from './decode.node.js';
+import { ConfigError, FormatError } from '../util/errors.js';
+import { type Decoded, type DecodeJob, decodeAndPrepare, warmUp } from './decode.node.js';
 
 export interface DecoderOptions extends DecodeJob {
   /** Pictures decoded at the same time. */
@@ -24,8 +23,10 @@ interface Task {
   readonly reject: (error: unknown) => void;
 }
 
+/** A place for a worker, which may be between two of them. */
 interface Seat {
   worker: Worker | null;
+  ready: boolean;
   task: (Task & { readonly id: number; readonly timer: NodeJS.Timeout }) | null;
 }
 
@@ -36,7 +37,7 @@ export class Decoder {
   private closed = false;
 
   constructor(private readonly options: DecoderOptions) {
-    this.seats = Array.from({ length: options.workers }, () => ({ worker: null, task: null }));
+    this.seats = Array.from({ length: options.workers }, () => ({ worker: null, ready: false, task: null }));
   }
 
   /** Pictures that wait for a worker. */
@@ -44,16 +45,11 @@ export class Decoder {
     return this.waiting.length;
   }
 
-  /** Starts the workers and lets each decode something, so that the first request waits for nothing. */
+  /** Starts the workers. @throws {ConfigError} if they cannot be started: sharp is not installed */
   async start(): Promise<void> {
-    const { default: sharp } = await import('sharp');
-    sharp.concurrency(1); // requests are what runs side by side
-    sharp.cache(false);
-    const { channels } = this.options;
-    const shape = [channels, 8, 8] as const;
-    const picture = await encodePng({ data: new Uint8Array(channels * 64), shape });
-    const { signal } = new AbortController();
-    await Promise.all(this.seats.map(() => this.decode(picture.slice(), signal)));
+    await warmUp(this.options); // here first: its error says what is wrong
+    if (workerFile === null) for (const seat of this.seats) seat.ready = true;
+    else await Promise.all(this.seats.map((seat) => this.hire(seat)));
   }
 
   /** [C, H, W] bytes as the model takes them. The bytes given belong to the decoder from then on. @throws {FormatError} for what is no picture */
@@ -69,69 +65,92 @@ export class Decoder {
 
   async close(): Promise<void> {
     this.closed = true;
-    const workers = this.seats.map(({ worker }) => worker?.terminate());
-    await Promise.all(workers);
+    await Promise.all(this.seats.map(({ worker }) => worker?.terminate()));
   }
 
   private next(): void {
     for (const seat of this.seats) {
-      if (seat.task !== null || this.waiting.length === 0) continue;
+      if (!seat.ready || seat.task !== null || this.waiting.length === 0) continue;
       this.give(seat, this.waiting.shift()!);
     }
   }
 
   private give(seat: Seat, task: Task): void {
     const id = this.nextId++;
-    const timer = setTimeout(() => this.giveUp(seat), this.options.timeoutMs);
-    seat.task = { ...task, id, timer };
-    if (workerFile === null) {
-      decodeAndPrepare(task.bytes, this.options).then(
-        (data) => this.take(seat, { id, data }),
-        (error) => this.take(seat, { id, error }),
-      );
+    seat.task = { ...task, id, timer: setTimeout(() => this.giveUp(seat), this.options.timeoutMs) };
+    if (seat.worker !== null) {
+      seat.worker.postMessage({ id, bytes: task.bytes }, [task.bytes.buffer as ArrayBuffer]);
       return;
     }
-    seat.worker ??= this.hire(seat);
-    seat.worker.postMessage({ id, bytes: task.bytes }, [task.bytes.buffer as ArrayBuffer]);
+    decodeAndPrepare(task.bytes, this.options).then(
+      (data) => this.take(seat, { id, data }),
+      (error) => this.take(seat, { id, error }),
+    );
   }
 
   private take(seat: Seat, { id, data, error }: Decoded): void {
-    const { task } = seat;
-    if (task?.id !== id) return; // an answer that came too late
-    clearTimeout(task.timer);
-    seat.task = null;
+    const task = this.release(seat, id);
+    if (task === null) return; // an answer that came too late
     if (data !== undefined) task.resolve(data);
     else task.reject(error!.name === 'FormatError' ? new FormatError(error!.message) : new Error(error!.message));
     this.next();
   }
 
-  private hire(seat: Seat): Worker {
+  /** Resolves when the worker is ready to decode. */
+  private hire(seat: Seat): Promise<void> {
     const { workers, timeoutMs, ...job } = this.options;
     const worker = new Worker(workerFile!, { workerData: job satisfies DecodeJob, execArgv: [], env: {} });
-    worker.unref();
-    worker.on('message', (answer: Decoded) => this.take(seat, answer));
-    worker.on('error', () => {}); // `exit` follows
-    worker.on('exit', () => {
-      if (seat.worker !== worker) return;
-      seat.worker = null;
-      const { task } = seat;
-      if (task === null || this.closed) return;
-      clearTimeout(task.timer);
-      seat.task = null;
-      task.reject(new FormatError('the picture could not be decoded: it takes more memory than it should'));
-      this.next();
+    seat.worker = worker;
+    return new Promise((resolve, reject) => {
+      worker.on('message', (answer: Decoded | 'ready') => {
+        if (answer !== 'ready') return this.take(seat, answer);
+        worker.unref();
+        seat.ready = true;
+        resolve();
+        this.next();
+      });
+      worker.on('error', () => {}); // `exit` follows
+      worker.on('exit', () => {
+        reject(new ConfigError('serve: the threads that decode pictures do not start'));
+        if (seat.worker === worker) this.replace(seat, 'it takes more memory than it should');
+      });
     });
-    return worker;
   }
 
   private giveUp(seat: Seat): void {
-    const { task, worker } = seat;
-    if (task === null) return;
-    seat.task = null;
-    seat.worker = null;
+    const { worker } = seat;
+    if (worker === null) this.release(seat, seat.task!.id)?.reject(this.undecodable(this.tooLong));
+    else this.replace(seat, this.tooLong);
     void worker?.terminate();
-    task.reject(new FormatError(`the picture could not be decoded within ${this.options.timeoutMs} ms`));
     this.next();
+  }
+
+  private get tooLong(): string {
+    return `it takes longer than ${this.options.timeoutMs} ms`;
+  }
+
+  /** Another worker for a seat whose worker is lost, and with it its picture. */
+  private replace(seat: Seat, why: string): void {
+    const neverWorked = !seat.ready;
+    seat.worker = null;
+    seat.ready = false;
+    if (seat.task !== null) this.release(seat, seat.task.id)?.reject(this.undecodable(why));
+    if (this.closed) return;
+    const hire = () => void this.hire(seat).catch(() => {}); // its exit leads here again
+    if (neverWorked) setTimeout(hire, 1000).unref();
+    else hire();
+  }
+
+  private undecodable(why: string): FormatError {
+    return new FormatError(`the picture could not be decoded: ${why}`);
+  }
+
+  private release(seat: Seat, id: number): Task | null {
+    const { task } = seat;
+    if (task?.id !== id) return null;
+    clearTimeout(task.timer);
+    seat.task = null;
+    return task;
   }
 
   private forget(task: Task): void {

@@ -4,11 +4,14 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { RunFolder, saveWeights } from '../../src/io/all.node.js';
+import { preprocess } from '../../src/data/index.js';
+import { decodeImage, parseSafetensors, RunFolder, saveWeights } from '../../src/io/all.node.js';
 import { parseOnnx } from '../../src/io/onnx/model-file.js';
 import { lenet5, resnet20 } from '../../src/models/index.js';
 import { inEvalMode } from '../../src/nn/module.js';
 import { type Tensor, tensor } from '../../src/tensor/index.js';
+import { openClassifier } from '../../src/train/all.node.js';
+import { makeRun, png } from '../serve/house.js';
 import { fovea } from './command.js';
 import { openSession, relativeError, spreadOut } from './runtime.js';
 
@@ -100,6 +103,72 @@ describe('fovea export', () => {
     expect((await types(named)).has('BatchNormalization')).toBe(false);
   });
 
+  test('writes weights that say all there is to know, and several files at once', async () => {
+    const [onnx, weights] = [join(folder, 'both.onnx'), join(folder, 'both.safetensors')];
+    const { code, out, err } = await fovea('export', runPath, '--onnx', onnx, '--safetensors', weights, '--json');
+    expect([code, err]).toEqual([0, '']);
+    const [first, second] = out.trim().split('\n').map((line) => JSON.parse(line)); // biome-ignore format: one thought
+    expect(first.files[0].path).toBe(onnx);
+    const bytes = await readFile(weights);
+    expect(second).toEqual({
+      event: 'export',
+      model: 'lenet5',
+      files: [{ path: weights, bytes: bytes.length }],
+      tensors: 10,
+      loadable: true,
+    });
+    const { metadata } = parseSafetensors(bytes);
+    expect(metadata).toMatchObject({ format: 'pt', 'fovea.fit': 'contain', 'fovea.classes': JSON.stringify(classes) });
+    expect(JSON.parse(metadata['fovea.preprocessing'])).toMatchObject({ crop: [28, 28], mean: [0.1], std: [0.3] });
+
+    // What comes out of the file is what comes out of the run, whatever the shape of the picture.
+    const { openDevice, setDevice } = await import('../../src/tensor/index.js');
+    setDevice((await openDevice('reference')).target);
+    const picture = {
+      data: Uint8Array.from({ length: 40 * 20 }, (_, i) => (i * 37) % 256),
+      shape: [1, 40, 20] as const,
+    };
+    const [ofRun, ofFile] = [await openClassifier(runPath), await openClassifier(weights)];
+    const see = async (one: typeof ofRun) => (await one.predict([await one.prepare(picture)]))[0];
+    expect(await see(ofFile)).toEqual(await see(ofRun));
+    expect(ofFile.classes).toEqual(classes);
+  });
+
+  test('the five classes that ONNX Runtime finds likeliest are those of fovea predict, picture by picture', async () => {
+    const { openDevice, setDevice } = await import('../../src/tensor/index.js');
+    setDevice((await openDevice('wasm', { threads: 1 })).target);
+    // A run as training on a folder leaves it: pictures are resized, then cut to the middle.
+    const names = Array.from({ length: 12 }, (_, i) => `kind ${i}`);
+    const run = await makeRun(join(folder, 'kinds'), {
+      model: 'resnet20',
+      classes: names,
+      shape: [3, 32, 32],
+      resize: 36,
+    });
+    const file = join(folder, 'kinds.onnx');
+    expect((await fovea('export', run, '--onnx', file)).err).toBe('');
+    setDevice((await openDevice('wasm', { threads: 1 })).target);
+    const seer = await openClassifier(run);
+    const bytes = await readFile(file);
+    const { 'fovea.preprocessing': pre, 'fovea.classes': written } = metadataOf(bytes);
+    expect(written).toEqual(names);
+    const session = await openSession(bytes);
+    const winners = new Set<string>();
+    for (let i = 0; i < 12; i++) {
+      const picture = await decodeImage(await png(i, [3, 50 + 7 * i, 90 - 4 * i]), { channels: 3 });
+      const [wanted] = await seer.predict([await seer.prepare(picture)], { top: 5 });
+      // Nothing but what the file says: bytes, resized and cut, normalised.
+      const { data } = preprocess(picture, pre);
+      const inputs = Float32Array.from(data, (x, j) => (x / 255 - pre.mean[j >> 10]) / pre.std[j >> 10]);
+      const { output } = await session.run({ input: { dtype: 'float32', shape: [1, 3, 32, 32], data: inputs } });
+      const order = Array.from(output.data, (_, j) => j).sort((a, b) => output.data[b] - output.data[a]);
+      expect(order.slice(0, 5).map((j) => written[j])).toEqual(wanted.map(({ name }) => name));
+      winners.add(wanted[0].name);
+    }
+    await session.close();
+    expect(winners.size).toBeGreaterThan(1);
+  });
+
   test.each([
     [['--opset', '12'], 2, '--opset 12: it is 17 to 21'],
     [['--weights', 'bset'], 2, '--weights bset: of a run there are model, last and best. Did you mean best?'],
@@ -117,7 +186,11 @@ describe('fovea export', () => {
       'Which weights? Name their file: fovea export resnet18 --weights FILE --onnx out.onnx',
     );
     expect((await fovea('export', 'resnet81', '--onnx', target)).err).toContain("There is no model 'resnet81'.");
-    expect((await fovea('export', runPath)).err).toContain("required option '--onnx <file>' not specified");
+    expect(await fovea('export', runPath)).toMatchObject({
+      code: 2,
+      err: `error: What as? --onnx FILE, --web FOLDER, --safetensors FILE: fovea export ${runPath} --onnx model.onnx\n`,
+    });
+    expect((await fovea('export', 'resnet18', '--safetensors', target)).err).toContain('--safetensors out.safetensors');
     await writeFile(join(folder, 'noise.bin'), new Uint8Array(100).fill(7));
     expect(await fovea('export', join(folder, 'noise.bin'), '--onnx', target)).toMatchObject({ code: 1 });
   });
