@@ -107,8 +107,9 @@ export class Trainer {
     return this.#ema;
   }
 
+  /** Of the fastest parameter group: the rate one gives, where `paramGroups` slows down some. */
   get lr(): number {
-    return this.optimizer.paramGroups[0].lr;
+    return Math.max(...this.optimizer.paramGroups.map((group) => group.lr));
   }
 
   /** Seconds of training so far, earlier parts of a resumed run included. */
