@@ -7,8 +7,8 @@ import { confidenceHistogram, reliabilityDiagram } from './plot.js';
 import { plain, t } from './text.js';
 
 export function calibrationSection({ evaluation: { calibration } }: PageInput): Html {
-  const { bins, ece, mce } = calibration;
-  return html`<h2>${t('calibrationTitle')}</h2><p class="how">${t('calibrationHow', { ece: percent(ece, 2), mce: percent(mce) })}</p>
+  const { bins, ece } = calibration;
+  return html`<h2>${t('calibrationTitle')}</h2><p class="how">${t('calibrationHow', { ece: percent(ece, 2) })}</p>
 <div class="plots">
 <figure class="card"><figcaption><h3>${t('shareRight')}</h3></figcaption>${trusted(reliabilityDiagram({ bins, width: 460, height: 300, title: plain('calibrationTitle') }))}<div class="axis">${t('confidence')}</div></figure>
 <figure class="card"><figcaption><h3>${t('answers')}</h3></figcaption>${trusted(confidenceHistogram({ bins, width: 460, height: 300, title: plain('answers') }))}<div class="axis">${t('confidence')}</div></figure>

@@ -55,7 +55,7 @@ function spreads({ width, height }: NonNullable<DataSummary['sizes']>): Record<s
 export function reproduceSection({ commands = [], config }: PageInput): Html | null {
   if (commands.length === 0 && config === undefined) return null;
   return html`<h2>${t('reproduceTitle')}</h2><p class="how">${t('reproduceHow')}</p><div class="card">${
-    commands.length > 0 && html`<pre dir="ltr">${shortName(commands.join('\n'), 2000)}</pre>`
+    commands.length > 0 && html`<pre class="commands" dir="ltr">${shortName(commands.join('\n'), 2000)}</pre>`
   }${
     config !== undefined &&
     html`<details><summary>${t('configuration')}</summary><pre dir="ltr">${shortName(JSON.stringify(config, null, 2), 20_000)}</pre></details>`

@@ -194,6 +194,9 @@ export function heatMap({
 /** How often answers of a confidence were right, beside how often they should be: the diagonal. Below it, how many answers there are of each. */
 export function reliabilityDiagram({ bins, ...size }: Size & { readonly bins: readonly CalibrationBin[] }): string {
   const used = bins.filter((bin) => bin.count > 0);
+  const total = used.reduce((sum, bin) => sum + bin.count, 0);
+  // What rests on a handful of answers is shown, but pale.
+  const weight = ({ count }: CalibrationBin) => Math.min(1, 0.25 + (0.75 * count) / Math.max(10, 0.02 * total));
   const x = { ...scaleOf({ percent: true, domain: [0, 1] }), ticks: [0, 0.2, 0.4, 0.6, 0.8, 1] };
   return svg(
     { width: 380, height: 320, ...size },
@@ -201,14 +204,23 @@ export function reliabilityDiagram({ bins, ...size }: Size & { readonly bins: re
       x,
       y: { ...scaleOf({ percent: true, domain: [0, 1] }), grid: true, ticks: [0, 0.2, 0.4, 0.6, 0.8, 1] },
       marks: [
-        Plot.rect(used, { x1: 'low', x2: 'high', y1: 0, y2: 'accuracy', fill: plotColor(1), inset: 1, rx: 2 }),
+        Plot.rect(used, {
+          x1: 'low',
+          x2: 'high',
+          y1: 0,
+          y2: 'accuracy',
+          fill: plotColor(1),
+          fillOpacity: weight,
+          inset: 1,
+          rx: 2,
+        }),
         Plot.rect(used, {
           x1: 'low',
           x2: 'high',
           y1: (b: CalibrationBin) => Math.min(b.accuracy, b.confidence),
           y2: (b: CalibrationBin) => Math.max(b.accuracy, b.confidence),
           fill: plotColor(2),
-          fillOpacity: 0.4,
+          fillOpacity: (b: CalibrationBin) => 0.45 * weight(b),
           insetLeft: 1,
           insetRight: 1,
           title: (b: CalibrationBin) =>

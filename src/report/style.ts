@@ -136,6 +136,7 @@ h2 + .how + .gallery { margin-bottom: 8px; }
 .notes { margin: 6px 0 0; padding-inline-start: 20px; }
 pre { margin: 0; padding: 14px 16px; border-radius: 10px; background: color-mix(in srgb, var(--ink) 5%, transparent); overflow-x: auto; font-size: 13px; line-height: 1.5;
   font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
+pre.commands { white-space: pre; overflow-wrap: normal; }
 details { margin-top: 14px; }
 summary { cursor: pointer; color: var(--soft); font-size: 14px; }
 details pre { margin-top: 10px; }
@@ -162,6 +163,7 @@ footer { color: var(--soft); font-size: 12.5px; padding: 20px 0 48px; border-top
   body { font-size: 12px; }
   nav, .lang { display: none; }
   .scroll { max-height: none; overflow: visible; }
+  pre.commands { white-space: pre-wrap; }
   section, figure, .shot, tr { break-inside: avoid; }
   #by-class, #mistakes { break-inside: auto; }
   .matrix td, .bar, .bar i, .number.first, .counts i, .shot i { print-color-adjust: exact; -webkit-print-color-adjust: exact; }

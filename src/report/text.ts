@@ -113,9 +113,9 @@ const words = {
   ],
 
   calibrationHow: [
-    'Of the answers given with 80 % confidence, 80 % should be right: bars should end on the dashed line. Orange is the gap. ' +
-      'Expected calibration error {ece}, largest gap {mce}.',
-    '以 80 % 的置信度给出的回答，应有 80 % 正确：柱子应到达虚线。橙色为差距。期望校准误差 {ece}，最大差距 {mce}。',
+    'Of the answers given with 80 % confidence, 80 % should be right: bars should end on the dashed line. Orange is the gap; pale bars rest on ' +
+      'few answers. Expected calibration error {ece}.',
+    '以 80 % 的置信度给出的回答，应有 80 % 正确：柱子应到达虚线。橙色为差距，浅色柱子样本很少。期望校准误差 {ece}。',
   ],
   confidence: ['confidence', '置信度'],
   shareRight: ['share that was right', '正确比例'],
