@@ -90,9 +90,9 @@ export class FunctionWriter {
     }
   }
 
-  /** for (index = 0; index < end; index += step), at least once. */
-  repeat(index: number, end: number, step: number, body: () => void): void {
-    this.set(index, () => this.int(0));
+  /** for (index = start; index < end; index += step), at least once. */
+  repeat(index: number, end: number, step: number, body: () => void, start = 0): void {
+    this.set(index, () => this.int(start));
     this.op(WASM.loop);
     this.op(WASM.void);
     body();
@@ -103,6 +103,22 @@ export class FunctionWriter {
     this.op(WASM.brIf);
     this.w.u32(0);
     this.op(WASM.end);
+  }
+
+  either(condition: () => void, yes: () => void, no: () => void): void {
+    condition();
+    this.op(WASM.if);
+    this.op(WASM.void);
+    yes();
+    this.op(WASM.else);
+    no();
+    this.op(WASM.end);
+  }
+
+  equals(local: number, value: number): void {
+    this.get(local);
+    this.int(value);
+    this.op(WASM.i32Eq);
   }
 
   finish(): Uint8Array {

@@ -151,12 +151,123 @@ function transposeBody(): Uint8Array {
   return f.finish();
 }
 
+/**
+ * For each output row by how many pairs of input rows it takes: one or two, as most reductions and all bilinear enlargements have, without a loop
+ * over them and with their weights in registers; any number otherwise.
+ */
 function weighBody(): Uint8Array {
   const f = new FunctionWriter(7);
   const [table, count, src, srcStride, dst, dstStride, bytes] = [0, 1, 2, 3, 4, 5, 6];
   const [o, x, first, from, weight, pair, pairs] = f.ints(7);
   const [a, b, both] = f.vectors(3);
+  const wide = f.vectors(2);
   const [high, low] = [f.vectors(4), f.vectors(4)];
+  const held = f.vectors(4); // high and low weights of the first pair, then of the second
+
+  const loadPair = () => {
+    for (const row of [a, b]) {
+      f.set(row, () => f.load(WASM.v128Load, from, 0));
+      f.advance(from, srcStride);
+    }
+  };
+  /** The products of a pair of rows at `from`, which moves on; `weightOf` puts the high or the low weights on the stack. */
+  const addPair = (isFirst: boolean, weightOf: (half: 0 | 1) => void) => {
+    loadPair();
+    for (let part = 0; part < 4; part++) {
+      if (part % 2 === 0) f.set(both, () => f.interleave(a, b, 1, part === 0 ? 'low' : 'high'));
+      f.set(wide[0], () => {
+        f.get(both);
+        f.op(part % 2 === 0 ? WASM.i16x8ExtendLowI8x16U : WASM.i16x8ExtendHighI8x16U);
+      });
+      for (const half of [0, 1] as const) {
+        const sum = (half === 0 ? high : low)[part];
+        f.set(sum, () => {
+          f.get(wide[0]);
+          weightOf(half);
+          f.op(WASM.i32x4DotI16x8S);
+          if (isFirst) return;
+          f.get(sum);
+          f.op(WASM.i32x4Add);
+        });
+      }
+    }
+  };
+  const fromTable = (half: 0 | 1) => f.load(WASM.v128Load32Splat, weight, 2, 4 * half);
+
+  /** (2¹¹ · high + low + a half) >> 22 */
+  const whole = (sumOf: (half: 0 | 1) => void) => {
+    sumOf(0);
+    f.int(lowBits);
+    f.op(WASM.i32x4Shl);
+    sumOf(1);
+    f.op(WASM.i32x4Add);
+    f.splat(1 << (weightBits - 1));
+    f.op(WASM.i32x4Add);
+    f.int(weightBits);
+    f.op(WASM.i32x4ShrS);
+  };
+  /** Four quarters of four, clamped. */
+  const storeBytes = (quarter: (part: number) => void) => {
+    f.set(a, () => {
+      for (const part of [0, 2]) {
+        quarter(part);
+        quarter(part + 1);
+        f.op(WASM.i16x8NarrowI32x4S);
+      }
+      f.op(WASM.i8x16NarrowI16x8U);
+    });
+    f.set(from, () => f.sum(dst, () => f.get(x)));
+    f.store(from, a);
+  };
+  const startAt = () => f.set(from, () => f.sum(first, () => f.get(x)));
+
+  /** Quarter by quarter of the 16 bytes, so that all that lives fits into 16 registers. */
+  const few = (number: 1 | 2) => {
+    for (let i = 0; i < 2 * number; i++) f.set(held[i], () => f.load(WASM.v128Load32Splat, table, 2, 4 * i));
+    f.repeat(x, bytes, 16, () => {
+      startAt();
+      for (let p = 0; p < number; p++) {
+        loadPair();
+        f.set(high[p], () => f.interleave(a, b, 1, 'low'));
+        f.set(low[p], () => f.interleave(a, b, 1, 'high'));
+      }
+      const quarter = (part: number) => {
+        const pairsOf = part < 2 ? high : low;
+        for (let p = 0; p < number; p++) {
+          f.set(wide[p], () => {
+            f.get(pairsOf[p]);
+            f.op(part % 2 === 0 ? WASM.i16x8ExtendLowI8x16U : WASM.i16x8ExtendHighI8x16U);
+          });
+        }
+        whole((half) => {
+          for (let p = 0; p < number; p++) {
+            f.get(wide[p]);
+            f.get(held[2 * p + half]);
+            f.op(WASM.i32x4DotI16x8S);
+            if (p > 0) f.op(WASM.i32x4Add);
+          }
+        });
+      };
+      storeBytes(quarter);
+    });
+  };
+  const many = () =>
+    f.repeat(x, bytes, 16, () => {
+      startAt();
+      f.set(weight, () => f.get(table));
+      addPair(true, fromTable);
+      f.repeat(
+        pair,
+        pairs,
+        1,
+        () => {
+          f.set(weight, () => f.sum(weight, () => f.int(8)));
+          addPair(false, fromTable);
+        },
+        1,
+      );
+      storeBytes((part) => whole((half) => f.get((half === 0 ? high : low)[part])));
+    });
 
   f.repeat(o, count, 1, () => {
     f.set(first, () =>
@@ -168,57 +279,24 @@ function weighBody(): Uint8Array {
     );
     f.set(pairs, () => f.load(WASM.i32Load, table, 2, 4));
     f.set(table, () => f.sum(table, () => f.int(8)));
-    f.repeat(x, bytes, 16, () => {
-      for (const part of high) f.set(part, () => f.splat(0));
-      for (const part of low) f.set(part, () => f.splat(1 << (weightBits - 1)));
-      f.set(from, () => f.sum(first, () => f.get(x)));
-      f.set(weight, () => f.get(table));
-      f.repeat(pair, pairs, 1, () => {
-        f.set(a, () => f.load(WASM.v128Load, from, 0));
-        f.advance(from, srcStride);
-        f.set(b, () => f.load(WASM.v128Load, from, 0));
-        f.advance(from, srcStride);
-        for (let part = 0; part < 4; part++) {
-          const [side, extend] = part % 2 === 0 ? [0, WASM.i16x8ExtendLowI8x16U] : [1, WASM.i16x8ExtendHighI8x16U];
-          if (side === 0) f.set(both, () => f.interleave(a, b, 1, part === 0 ? 'low' : 'high'));
-          for (const [sums, offset] of [
-            [high, 0],
-            [low, 4],
-          ] as const) {
-            f.set(sums[part], () => {
-              f.get(both);
-              f.op(extend);
-              f.load(WASM.v128Load32Splat, weight, 2, offset);
-              f.op(WASM.i32x4DotI16x8S);
-              f.get(sums[part]);
-              f.op(WASM.i32x4Add);
-            });
-          }
-        }
-        f.set(weight, () => f.sum(weight, () => f.int(8)));
-      });
-      const whole = (part: number) => {
-        f.get(high[part]);
-        f.int(lowBits);
-        f.op(WASM.i32x4Shl);
-        f.get(low[part]);
-        f.op(WASM.i32x4Add);
-        f.int(weightBits);
-        f.op(WASM.i32x4ShrS);
-      };
-      f.set(a, () => {
-        for (const part of [0, 2]) {
-          whole(part);
-          whole(part + 1);
-          f.op(WASM.i16x8NarrowI32x4S);
-        }
-        f.op(WASM.i8x16NarrowI16x8U);
-      });
-      f.set(from, () => f.sum(dst, () => f.get(x)));
-      f.store(from, a);
-    });
+    f.either(
+      () => f.equals(pairs, 1),
+      () => few(1),
+      () =>
+        f.either(
+          () => f.equals(pairs, 2),
+          () => few(2),
+          many,
+        ),
+    );
     f.advance(dst, dstStride);
-    f.set(table, () => f.get(weight)); // behind the last pair: the next row
+    f.set(table, () =>
+      f.sum(table, () => {
+        f.get(pairs);
+        f.int(8);
+        f.op(WASM.i32Mul);
+      }),
+    );
   });
   return f.finish();
 }

@@ -207,8 +207,23 @@ const filters: Record<'bilinear' | 'bicubic', { readonly support: number; weight
   },
 };
 
+/** Pictures of one data set often have one size. */
+const recentTaps = new Map<string, Taps>();
+const mostRecent = 16;
+
 /** Of `count` output pixels from number `first` on, where `from` pixels become `to`. */
 function taps(from: number, to: number, first: number, count: number, name: 'bilinear' | 'bicubic'): Taps {
+  const key = `${name} ${from} ${to} ${first} ${count}`;
+  let made = recentTaps.get(key);
+  if (made === undefined) {
+    if (recentTaps.size === mostRecent) recentTaps.clear();
+    made = computeTaps(from, to, first, count, name);
+    recentTaps.set(key, made);
+  }
+  return made;
+}
+
+function computeTaps(from: number, to: number, first: number, count: number, name: 'bilinear' | 'bicubic'): Taps {
   const { support, weight } = filters[name];
   const scale = from / to;
   const widening = Math.max(1, scale);
@@ -312,7 +327,7 @@ function fast(kernel: ResizeKernel, pixels: Pixels, box: Box, rows: Taps, column
     turned: (byteColumns + together) * bandRows, // a pair of taps may read one column more
     weighed: upTo(width, 16) * bandRows,
     across: (channels * planeRows + 1) * lineBytes, // and one row
-    out: channels * height * lineBytes,
+    out: channels * height * width + 16,
   };
   const at = arena(kernel, sizes);
   const memory = new Uint8Array(kernel.memory.buffer);
@@ -336,10 +351,10 @@ function fast(kernel: ResizeKernel, pixels: Pixels, box: Box, rows: Taps, column
   }
   for (let c = 0; c < channels; c++) {
     const source = at.across + c * planeRows * lineBytes;
-    const target = at.out + c * height * lineBytes;
-    kernel.weigh(at.rowTable, height, source, lineBytes, target, lineBytes, lineBytes);
+    // Close together: what a row writes behind its end, the next one overwrites.
+    kernel.weigh(at.rowTable, height, source, lineBytes, at.out + c * height * width, width, lineBytes);
   }
-  const made = packed(memory, at.out, channels * height, width, lineBytes);
+  const made = memory.slice(at.out, at.out + channels * height * width);
   if (kernel.memory.buffer.byteLength > keptBytes) instance = undefined;
   return { data: made, shape: [channels, height, width] };
 }
@@ -365,16 +380,6 @@ function arena<K extends string>({ memory }: ResizeKernel, sizes: Record<K, numb
     throw new ConfigError(`resize: this takes ${Math.ceil(end / 2 ** 20)} MiB of memory, which are not to be had`);
   }
   return at;
-}
-
-function packed(memory: Uint8Array, from: number, rows: number, width: number, lineBytes: number): Uint8Array {
-  if (width === lineBytes) return memory.slice(from, from + rows * width);
-  const out = new Uint8Array(rows * width);
-  for (let y = 0; y < rows; y++) {
-    const line = from + y * lineBytes;
-    out.set(memory.subarray(line, line + width), y * width);
-  }
-  return out;
 }
 
 function upTo(n: number, multiple: number): number {
