@@ -95,6 +95,21 @@ describe('findLearningRate', () => {
     expect(await make(true)).toEqual(await make(false));
   });
 
+  it('takes the options of a whole training, and of those what makes a step', async () => {
+    const model = plainNetwork();
+    const optimizer = new SGD(model.parameters(), { lr: 0.1 });
+    const never = () => {
+      throw new Error('not for a search');
+    };
+    const callbacks = [{ onFitStart: never, onEvaluate: never }];
+    const whole = { phases: [{ epochs: 1, train: '3' }, { epochs: 2 }], validation: stripes(4), ema: {}, epochs: 3 };
+    const options = { ...base, model, optimizer, accumulate: 2 };
+    const plain = await findLearningRate(options, { steps: 12 });
+    const found = await findLearningRate({ ...options, ...whole, callbacks } as typeof options, { steps: 12 });
+    expect(found).toEqual(plain);
+    expect(model.parameters().every((p) => p.requiresGrad)).toBe(true);
+  });
+
   it('brings everything back when the loss is no number any more, and when it is stopped', async () => {
     const model = plainNetwork();
     const before = await weights(model);

@@ -11,7 +11,7 @@ import { Trainer } from './trainer.js';
 import type { TrainerOptions } from './trainer-options.js';
 import { hostTensors } from './trainer-state.js';
 
-/** What a step of the training to come depends on. */
+/** What a step of the training to come depends on. The options of a whole training will do: the others are left aside. */
 export type RateFinderOptions = Pick<
   TrainerOptions,
   | 'model'
@@ -81,10 +81,12 @@ export async function findLearningRate(options: RateFinderOptions, range: RateRa
       else if (onStep?.(point, points.length, steps) === false) ended = 'stopped';
       if (ended !== 'finished' || points.length === steps) trainer.stop(ended, { now: true });
     };
+    const { model, optimizer, loss, train, batchSize, seed, normalize, clipGradNorm, accumulate, distillation } =
+      options;
     const trainer = new Trainer({
-      ...options,
+      ...{ model, optimizer, loss, train, batchSize, seed, normalize, clipGradNorm, accumulate, distillation },
       epochs: steps, // it stops before, unless an epoch is a single step
-      schedule: (optimizer) => new LambdaLR(optimizer, (step) => rate(step) / fastest),
+      schedule: (groups) => new LambdaLR(groups, (step) => rate(step) / fastest),
       callbacks: [{ onStepEnd: watch }],
     });
     await trainer.fit();
