@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { type Dataset, sampleName } from '../data/index.js';
+import { type Dataset, sampleName, sampleText } from '../data/index.js';
 import type { Json, JsonObject } from '../io/index.js';
 import type { RunFolder } from '../io/index.node.js';
 import type { DataSummary, ReportContent } from '../report/index.js';
@@ -46,6 +46,7 @@ export async function writeRunReport(
     config: config as unknown as JsonObject,
     commands: train === null ? [command] : [train, command],
     nameOf: (index) => sampleName(dataset, index),
+    textOf: (index) => sampleText(dataset, index),
     pictureOf: picturesOf(dataset),
   });
 }

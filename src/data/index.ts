@@ -24,7 +24,7 @@ export { encodeNpz, type NpzFile, openNpz, parseNpz } from './npz.js';
 export { batchTensors, normalizeTensor } from './on-device.js';
 export { contain, preprocess } from './preprocess.js';
 export { Random } from './random.js';
-export { sampleName, withClasses } from './relabel.js';
+export { sampleName, sampleText, withClasses } from './relabel.js';
 export {
   type Box,
   centerCrop,

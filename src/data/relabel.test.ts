@@ -1,8 +1,8 @@
 /** Data sets whose classes are not quite the model's. */
 
 import { describe, expect, it } from 'vitest';
-import { ArrayDataset, take } from './dataset.js';
-import { sampleName, withClasses } from './relabel.js';
+import { ArrayDataset, Subset, take } from './dataset.js';
+import { sampleName, sampleText, withClasses } from './relabel.js';
 
 function named(classes: readonly string[], labels: readonly number[]): ArrayDataset {
   return new ArrayDataset({ inputs: new Uint8Array(labels.length), labels, shape: [1], classes });
@@ -37,6 +37,15 @@ describe('sampleName', () => {
     expect([sampleName(part, 1), sampleName(part, 5), sampleName(named(['a'], [0]), 0)]).toEqual([
       'y.png',
       undefined,
+      undefined,
+    ]);
+  });
+
+  it('and so are texts', () => {
+    const data = Object.assign(named(['a'], [0, 0]), { texts: ['one', 'two'] });
+    expect([sampleText(new Subset(data, [1]), 0), sampleText(data, 0), sampleText(named(['a'], [0]), 0)]).toEqual([
+      'two',
+      'one',
       undefined,
     ]);
   });

@@ -58,16 +58,31 @@ class Relabelled implements Dataset {
 
 /** What sample `index` is called, where the data set knows names (files, rows of a table), looked up through subsets. */
 export function sampleName(dataset: Dataset, index: number): string | undefined {
-  const { names, samples, indices, dataset: inner } = dataset as Dataset & Naming;
-  if (names !== undefined) return names[index];
-  if (samples !== undefined) return samples[index]?.name;
-  return inner === undefined ? undefined : sampleName(inner, indices === undefined ? index : indices[index]);
+  return sought(dataset, index, ({ names, samples }, i) => names?.[i] ?? samples?.[i]?.name);
+}
+
+/** The words of sample `index`, where samples are texts. */
+export function sampleText(dataset: Dataset, index: number): string | undefined {
+  return sought(dataset, index, ({ texts }, i) => texts?.[i]);
 }
 
 /** What data sets may have besides what trainers need. */
-interface Naming {
+interface Described {
   readonly names?: readonly string[];
   readonly samples?: readonly { readonly name: string }[];
+  readonly texts?: readonly string[];
+  /** Of a part, or of one with other classes. */
   readonly dataset?: Dataset;
   readonly indices?: ArrayLike<number>;
+}
+
+function sought(
+  data: Dataset,
+  index: number,
+  find: (data: Described, index: number) => string | undefined,
+): string | undefined {
+  const { dataset, indices } = data as Described;
+  const found = find(data as Described, index);
+  if (found !== undefined || dataset === undefined) return found;
+  return sought(dataset, indices === undefined ? index : indices[index], find);
 }
