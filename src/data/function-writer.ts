@@ -1,6 +1,6 @@
 /**
- * WebAssembly functions written by hand, statement by statement, for the few loops over bytes that the kernel IR has no words for: interleaving,
- * products of 16-bit pairs, saturation.
+ * WebAssembly functions written by hand, statement by statement, for the few loops over bytes that the kernel IR has no words for:
+ * interleaving, products of 16-bit pairs, saturation.
  */
 
 import { emitOp, WASM } from '../codegen/wasm/opcodes.js';

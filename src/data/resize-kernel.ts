@@ -152,8 +152,8 @@ function transposeBody(): Uint8Array {
 }
 
 /**
- * For each output row by how many pairs of input rows it takes: one or two, as most reductions and all bilinear enlargements have, without a loop
- * over them and with their weights in registers; any number otherwise.
+ * For each output row by how many pairs of input rows it takes: one or two, as most reductions and all bilinear enlargements have, without
+ * a loop over them and with their weights in registers; any number otherwise.
  */
 function weighBody(): Uint8Array {
   const f = new FunctionWriter(7);

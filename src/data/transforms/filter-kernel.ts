@@ -1,6 +1,6 @@
 /**
- * A row of numbers weighted and added to itself, shifted: the inner loop of blurs. In WebAssembly SIMD, in float32, products and sums rounded one by
- * one in a fixed order; where there is no SIMD, plain loops give the same bits.
+ * A row of numbers weighted and added to itself, shifted: the inner loop of blurs. In WebAssembly SIMD, in float32, products and sums
+ * rounded one by one in a fixed order; where there is no SIMD, plain loops give the same bits.
  */
 
 import { emitModule } from '../../codegen/wasm/module.js';

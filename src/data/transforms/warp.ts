@@ -115,6 +115,9 @@ export function perspectiveCoefficients(from: readonly Point[], to: readonly Poi
   if (from.length !== 4 || to.length !== 4) {
     throw new ConfigError(`perspective: 4 points and where they go, not ${from.length} and ${to.length}`);
   }
+  if (threeOnOneLine(from) || threeOnOneLine(to)) {
+    throw new ConfigError('perspective: three of the four points lie on one line');
+  }
   const equations = to.flatMap(([x, y], i) => {
     const [u, v] = from[i];
     return [
@@ -125,6 +128,14 @@ export function perspectiveCoefficients(from: readonly Point[], to: readonly Poi
   return solved(equations);
 }
 
+/** Then no perspective leads from them, or to them. */
+export function threeOnOneLine(points: readonly Point[]): boolean {
+  return points.some((_, left) => {
+    const [a, b, c] = points.filter((_, i) => i !== left);
+    return (b[0] - a[0]) * (c[1] - a[1]) === (b[1] - a[1]) * (c[0] - a[0]);
+  });
+}
+
 /** Gauss's elimination with the largest pivot; each equation's last number is its right side. */
 function solved(equations: number[][]): number[] {
   const n = equations.length;
@@ -133,7 +144,6 @@ function solved(equations: number[][]): number[] {
     for (let i = k + 1; i < n; i++) if (Math.abs(equations[i][k]) > Math.abs(equations[best][k])) best = i;
     [equations[k], equations[best]] = [equations[best], equations[k]];
     const pivot = equations[k][k];
-    if (Math.abs(pivot) < 1e-12) throw new ConfigError('perspective: three of the four points lie on one line');
     for (let i = 0; i < n; i++) {
       if (i === k) continue;
       const factor = equations[i][k] / pivot;

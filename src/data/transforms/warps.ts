@@ -1,6 +1,5 @@
 /** Random rotations, shears, tilts and bends. Defaults are torchvision's. */
 
-import { ConfigError } from '../../util/errors.js';
 import type { Random } from '../random.js';
 import type { Planes } from '../resize.js';
 import { gaussianKernel, separable } from './filters.js';
@@ -20,7 +19,7 @@ import {
   refuse,
   same,
 } from './rules.js';
-import { affine, elastic, perspective, rotate } from './warp.js';
+import { affine, elastic, perspective, rotate, threeOnOneLine } from './warp.js';
 
 const interpolation = oneOf('nearest', 'bilinear');
 
@@ -111,13 +110,7 @@ export const randomPerspective = define(
       [right - inwards(width), bottom - inwards(height)],
       [inwards(width), bottom - inwards(height)],
     ];
-    try {
-      return perspective(picture, from, to, o);
-    } catch (error) {
-      // Corners that were moved onto one line, as in a picture of 2 × 2.
-      if (error instanceof ConfigError && error.message.includes('one line')) return picture;
-      throw error;
-    }
+    return threeOnOneLine(to) ? picture : perspective(picture, from, to, o);
   },
 );
 
