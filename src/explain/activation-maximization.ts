@@ -60,20 +60,33 @@ export async function maximizeActivations(
   const size = c * height * width;
   const random = new Random(seed);
   const x = Float32Array.from({ length: count * size }, () => random.normal(0, 0.1));
-  const climb = compile((pixels: Tensor) =>
-    asking(model, () => {
-      const answers = answersOf(model, pixels, options);
-      return [answers, grad(answers.sum(), pixels)];
-    }),
-  );
+  const climber = (relu?: 'deconvnet') =>
+    compile((pixels: Tensor) =>
+      asking(model, () => {
+        const answers = answersOf(model, pixels, options);
+        return [answers, grad(answers.sum(), pixels, { relu, allowUnused: true })];
+      }),
+    );
+  const climb = climber();
+  // Where relus are closed no slope leads anywhere; one that passes through closed relus gets the picture to where one does.
+  const wake = climber('deconvnet');
   const shape = [count, c, height, width];
   let before: Float32Array | null = null;
   for (let step = 0; step < steps; step++) {
     const [dy, dx] = jitter > 0 ? [random.integer(-jitter, jitter + 1), random.integer(-jitter, jitter + 1)] : [0, 0];
-    const [answers, slope] = await climb(fromOwned(rolled(x, shape, dy, dx), shape, 'float32'));
+    const moved = fromOwned(rolled(x, shape, dy, dx), shape, 'float32');
+    const [answers, slope] = await climb(moved);
     before ??= Float32Array.from(await answers.data());
+    const slopes = (await slope.data()) as Float32Array;
+    const asleep = channels.map((_, n) => slopes.subarray(n * size, (n + 1) * size).every((v) => v === 0));
+    if (asleep.includes(true)) {
+      const [, through] = await wake(moved);
+      const found = (await through.data()) as Float32Array;
+      for (const [n, still] of asleep.entries())
+        if (still) slopes.set(found.subarray(n * size, (n + 1) * size), n * size);
+    }
     const share = step / Math.max(1, steps - 1);
-    const back = rolled((await slope.data()) as Float32Array, shape, -dy, -dx);
+    const back = rolled(slopes, shape, -dy, -dx);
     const smooth = gaussianBlur(back, [count * c, height, width], blur * 0.1 ** share);
     const rate = lr * (1 - 0.8 * share);
     const flat = flattening(x, shape);

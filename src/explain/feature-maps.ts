@@ -4,7 +4,8 @@ import type { Planes } from '../data/index.js';
 import { type Module, Sequential } from '../nn/index.js';
 import { realize, type Tensor } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
-import { checkPictures, listen } from './ask.js';
+import type { Shape } from '../util/shape.js';
+import { type Answer, checkPictures, listen } from './ask.js';
 import type { ColorMap } from './color-map.js';
 import { type MapLayer, mapForm, mapLayers, toMaps } from './layers.js';
 import { colorize, enlarge, type GridOptions, pictureGrid } from './pictures.js';
@@ -42,7 +43,7 @@ export async function featureMaps(
   checkPictures('featureMaps', x);
   const { answers } = listen(model, x);
   const layers = mapLayers(answers, x.shape);
-  const wanted = paths ?? spread(outermost(model, layers), 6);
+  const wanted = paths ?? spread(outermost(answers, layers, x.shape), 6);
   const chosen = wanted.map((path) => {
     const answer = answers.findLast((a) => a.path === path);
     const form = answer === undefined ? null : mapForm(answer.output.shape, x.shape);
@@ -87,10 +88,17 @@ function stretched(map: Float32Array): Float32Array {
   return map.map((v) => (high > low ? (v - low) / (high - low) : 0));
 }
 
-/** Layers that are no part of a block whose output is among them too: the stem, each block. What merely chains others is no block. */
-function outermost(model: Module, layers: readonly MapLayer[]): string[] {
-  const blocks = layers.filter(({ path }) => !(model.get(path) instanceof Sequential)).map(({ path }) => `${path}.`);
-  return layers.map(({ path }) => path).filter((path) => !blocks.some((block) => path.startsWith(block)));
+/**
+ * Layers that are no part of a block which gives maps itself: the stem, each block. What merely chains others is no block. All layers where that leaves
+ * next to nothing, as in a network wrapped in another.
+ */
+function outermost(answers: readonly Answer[], layers: readonly MapLayer[], input: Shape): string[] {
+  const isBlock = ({ path, module, output }: Answer) =>
+    path !== '' && !(module instanceof Sequential) && mapForm(output.shape, input) !== null;
+  const blocks = answers.filter(isBlock).map(({ path }) => `${path}.`);
+  const paths = layers.map(({ path }) => path);
+  const outer = paths.filter((path) => !blocks.some((block) => path.startsWith(block)));
+  return outer.length < 3 ? paths : outer;
 }
 
 /** `count` of a list, evenly, the first and the last among them. */

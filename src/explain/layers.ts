@@ -26,6 +26,9 @@ export interface MapLayer {
   readonly form: MapForm;
 }
 
+/** How many tokens stand in front: none, a class token, one to distil by, four registers more (Darcet et al. 2023). */
+const extraTokens = [0, 1, 2, 5];
+
 /** The form of maps in the output of a layer for pictures of shape [N, C, H, W], or null where it has none. */
 export function mapForm(shape: Shape, input: Shape): MapForm | null {
   const [count, , height, width] = input;
@@ -38,10 +41,10 @@ export function mapForm(shape: Shape, input: Shape): MapForm | null {
   }
   if (shape.length !== 3) return null;
   const [, tokens, channels] = shape;
-  for (let extra = 0; extra <= Math.min(8, tokens - 2); extra++) {
+  for (const extra of extraTokens) {
     const h = Math.round(Math.sqrt(((tokens - extra) * height) / width));
     const w = (tokens - extra) / h;
-    if (Number.isInteger(w) && like(h, w)) return { kind: 'tokens', channels, height: h, width: w, extra };
+    if (w >= 1 && Number.isInteger(w) && like(h, w)) return { kind: 'tokens', channels, height: h, width: w, extra };
   }
   return null;
 }

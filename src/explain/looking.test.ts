@@ -5,6 +5,7 @@ import { devicesHere } from '../../test/devices-here.js';
 import { filled, initial } from '../../test/golden/counter.js';
 import { CompiledTarget } from '../compile/compiled-target.js';
 import { ArrayDataset } from '../data/index.js';
+import { resnet20 } from '../models/index.js';
 import { AdaptiveAvgPool2d, Conv2d, Flatten, Linear, Module, ReLU, Sequential } from '../nn/index.js';
 import { crossEntropy } from '../nn/loss.js';
 import { Adam } from '../optim/index.js';
@@ -190,6 +191,16 @@ describe('activation maximisation', () => {
     }
   });
 
+  it('wakes a channel whose relu is closed', async () => {
+    const conv = new Conv2d(1, 1, 3);
+    conv.weight.assign(Float32Array.of(0, 1, 0, 1, 2, 1, 0, 1, 0));
+    conv.bias!.assign(Float32Array.of(-3));
+    const model = new Sequential(conv, new ReLU());
+    const { before, after } = await maximizeActivations(model, { inputShape: [1, 8, 8], layer: '1', channels: [0] });
+    expect(before[0]).toBe(0);
+    expect(after[0]).toBeGreaterThan(1);
+  });
+
   it('repeats itself for a seed, stays inside the limits, and says which channels there are', async () => {
     const model = new Sequential(new Conv2d(3, 4, 3), new ReLU());
     for (const [path, t] of Object.entries(model.stateDict())) t.assign(initial(path, t.shape));
@@ -354,6 +365,11 @@ describe('pictures', () => {
     expect([path, shape, channels]).toEqual(['0', [3, 2, 2], [0, 1]]);
     expect(grid.shape).toEqual([3, 2, 4]);
     expect([...grid.data.subarray(0, 8)]).toEqual([0, 85, 255, 170, 170, 255, 85, 0]);
+  });
+
+  it('are of blocks, not of parts of them', async () => {
+    const maps = await featureMaps(resnet20().eval(), pictures('x', [1, 3, 16, 16]), undefined, { channels: 1 });
+    expect(maps.map((m) => m.path)).toEqual(['conv1', 'layer1.0', 'layer1', 'layer2.1', 'layer3.0', 'layer3']);
   });
 
   it('of layers are chosen from the first to the last', async () => {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { devicesHere } from '../../test/devices-here.js';
 import { type Digest, digest, filled, initial } from '../../test/golden/counter.js';
 import { CompiledTarget } from '../compile/compiled-target.js';
-import { resnet18, VisionTransformer } from '../models/index.js';
+import { resnet18, SwinTransformer, VisionTransformer } from '../models/index.js';
 import { AdaptiveAvgPool2d, Conv2d, Flatten, GraphModule, Linear, Module, ReLU, Sequential } from '../nn/index.js';
 import { fromOwned, ones, setDevice, type Tensor, tensor } from '../tensor/index.js';
 import {
@@ -25,6 +25,7 @@ import {
   smoothGrad,
 } from './index.js';
 import { gaussLegendre } from './integrated-gradients.js';
+import { mapForm, toMaps } from './layers.js';
 import { riseWith } from './rise.js';
 import { smoothed } from './smooth-grad.js';
 
@@ -383,5 +384,83 @@ describe('imported graphs', () => {
     const { layer, maps } = await gradCam(model, pictures('graph', [1, 1, 6, 6]), { target: 1 });
     expect(layer).toBe('conv');
     expect(maps.shape).toEqual([1, 6, 6]);
+  });
+});
+
+describe('forms of maps', () => {
+  const input = [2, 3, 32, 48];
+
+  it.each([
+    [[2, 64, 4, 6], { kind: 'channels first', channels: 64, height: 4, width: 6, extra: 0 }],
+    [[2, 4, 6, 64], { kind: 'channels last', channels: 64, height: 4, width: 6, extra: 0 }],
+    [[2, 24, 64], { kind: 'tokens', channels: 64, height: 4, width: 6, extra: 0 }],
+    [[2, 25, 64], { kind: 'tokens', channels: 64, height: 4, width: 6, extra: 1 }],
+    [[2, 64], null],
+    [[12, 4, 4, 64], null], // windows: not one for each picture
+    [[2, 23, 64], null],
+  ] as const)('%j', (shape, form) => {
+    expect(mapForm(shape, input)).toEqual(form);
+  });
+
+  it('are laid out with channels in front', async () => {
+    const values = Float32Array.from({ length: 2 * 5 * 2 }, (_, i) => i); // [N 2, T 1 + 4, C 2]
+    const form = mapForm([2, 5, 2], [2, 3, 8, 8])!;
+    const maps = toMaps(fromOwned(values, [2, 5, 2], 'float32'), form);
+    expect(await maps.toArray()).toEqual([
+      [
+        [
+          [2, 4],
+          [6, 8],
+        ],
+        [
+          [3, 5],
+          [7, 9],
+        ],
+      ],
+      [
+        [
+          [12, 14],
+          [16, 18],
+        ],
+        [
+          [13, 15],
+          [17, 19],
+        ],
+      ],
+    ]);
+    const last = toMaps(fromOwned(values.subarray(0, 8), [1, 2, 2, 2], 'float32'), {
+      kind: 'channels last',
+      channels: 2,
+      height: 2,
+      width: 2,
+      extra: 0,
+    });
+    expect(await last.toArray()).toEqual([
+      [
+        [
+          [0, 2],
+          [4, 6],
+        ],
+        [
+          [1, 3],
+          [5, 7],
+        ],
+      ],
+    ]);
+  });
+
+  it('of Swin are its last stage', async () => {
+    const model = new SwinTransformer({
+      patchSize: 4,
+      dim: 12,
+      depths: [2, 2],
+      numHeads: [2, 2],
+      windowSize: 4,
+      numClasses: 3,
+      inChannels: 3,
+      imageSize: 32,
+    });
+    const { layer, raw } = await gradCam(model, pictures('swin', [1, 3, 32, 32]));
+    expect([layer, raw.shape]).toEqual(['norm', [1, 4, 4]]);
   });
 });
