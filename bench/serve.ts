@@ -31,7 +31,7 @@ const { values } = parseArgs({
 const seconds = Number(values.seconds);
 const cli = values.cli ?? join(process.cwd(), 'dist/cli/main.js');
 const clients = 64;
-const load = 0.6;
+const load = 0.6; // of what `closed` got answered
 
 interface Load {
   readonly name: string;
@@ -242,12 +242,14 @@ async function drive(
   };
 }
 
+const tooLarge = new Uint8Array(11_000_000);
+
 function sendBad(port: number, agent: Agent, { picture, cut }: Bodies, kind: number): Promise<string> {
   const jpeg = { 'Content-Type': 'image/jpeg' };
   if (kind === 0) return send(port, agent, picture.map((x, i) => x ^ (i * 31)), jpeg); // biome-ignore format: one thought
   if (kind === 1) return send(port, agent, cut, jpeg);
   if (kind === 2) return send(port, agent, new TextEncoder().encode('{}'), { 'Content-Type': 'application/json' });
-  if (kind === 3) return send(port, agent, new Uint8Array(11_000_000), jpeg);
+  if (kind === 3) return send(port, agent, tooLarge, jpeg);
   return dropConnection(port, picture);
 }
 

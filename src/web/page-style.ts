@@ -53,7 +53,7 @@ button:hover, .button:hover { border-color: var(--accent); }
 .button.main { background: var(--accent); border-color: var(--accent); color: var(--accent-ink); }
 #language { min-height: 34px; padding: 4px 12px; font-size: .88rem; }
 :focus-visible, .button:focus-within { outline: 3px solid var(--accent); outline-offset: 2px; }
-[data-show="nothing"] #another { visibility: hidden; }
+[data-show="nothing"] #another { display: none; }
 .hidden-input { position: absolute; width: 1px; height: 1px; opacity: 0; pointer-events: none; }
 .answer { padding: 18px 20px 16px; display: flex; flex-direction: column; min-height: 240px; }
 .answer h2 { font-size: 1rem; font-weight: 600; margin: 0 0 12px; }
