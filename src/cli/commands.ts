@@ -30,5 +30,6 @@ export const subcommands: readonly Subcommand[] = [
   { name: 'serve', summary: 'answer HTTP requests with what is in pictures', load: () => import('./serve.js') },
   { name: 'plan', summary: 'show how a training step is compiled', load: () => import('./plan.js') },
   { name: 'profile', summary: 'time the kernels of a step', load: () => import('./profile.js') },
+  { name: 'bench-data', summary: 'measure how fast pictures come, by stage', load: () => import('./bench-data.js') },
   { name: 'devices', summary: 'show what this machine offers to compute on', load: () => import('./devices.js') },
 ];

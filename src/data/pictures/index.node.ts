@@ -13,6 +13,7 @@ export {
 export { auditLines } from './audit-lines.js';
 export { PictureCache } from './cache.js';
 export { defaultCacheBytes, PictureDataset, type PictureDatasetOptions, type SkippedPicture } from './dataset.node.js';
+export { type MeasureOptions, measurePictures, type PictureRates, type PictureStage } from './measure.node.js';
 export { type OpenPicturesOptions, openPictures } from './open.node.js';
 export { DecodePool, type DecodePoolOptions } from './pool.node.js';
 export type { LeftOut, PictureSample, PictureSet, PictureSource, PictureSplit } from './sample.js';

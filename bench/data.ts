@@ -1,0 +1,114 @@
+/**
+ * The input pipeline beside the decoder it stands on: `node scripts/run-ts.mjs bench/data.ts FOLDER [--seconds N] [--workers N] [--save]`. FOLDER holds pictures as
+ * bench/make-pictures.mjs makes them. The decoder's own limit is what sharp decodes of the same files in memory, two for each core at a time, doing nothing else.
+ * Decoder and pipeline take turns; a ratio is the median over pairs of neighbours. On a machine that does other things too, pictures per second of processor time
+ * say more than those of the clock.
+ */
+
+import { writeFileSync } from 'node:fs';
+import { availableParallelism, cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import sharp from 'sharp';
+import { PictureDataset } from '../src/data/pictures/dataset.node.js';
+import { openPictures } from '../src/data/pictures/open.node.js';
+import { DecodePool } from '../src/data/pictures/pool.node.js';
+import { SourceReader } from '../src/data/pictures/read.node.js';
+import { randomHorizontalFlip, randomResizedCrop } from '../src/data/transforms/index.js';
+import { preprocessing } from '../src/models/preprocessing.js';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { seconds: { type: 'string' }, workers: { type: 'string' }, save: { type: 'boolean' } },
+});
+const set = await openPictures(positionals[0]);
+const pool = new DecodePool({ workers: Number(values.workers ?? availableParallelism()) });
+const turnMs = 1000;
+const batchSize = 32;
+const rounds = Math.max(3, Math.round(Number(values.seconds ?? 30) / 4));
+
+const reader = new SourceReader();
+const files = set.samples.slice(0, 200).map(({ source }) => reader.read(source));
+const common = { samples: set.samples, classes: set.classes, pool };
+const whole = preprocessing(224);
+const augment = [randomResizedCrop(224), randomHorizontalFlip()];
+
+const turns: Record<string, () => Promise<Rate>> = {
+  decoder: () => decodeAll(),
+  evaluation: loaded(new PictureDataset({ ...common, preprocessing: whole, cacheBytes: 0 })),
+  training: loaded(new PictureDataset({ ...common, preprocessing: whole, augment, cacheBytes: 0 })),
+  cached: loaded(new PictureDataset({ ...common, preprocessing: whole, augment, cacheBytes: 2 ** 30 })),
+};
+const measured: Record<string, Rate[]> = {};
+for (const turn of Object.values(turns)) await turn();
+for (let round = 0; round < rounds; round++) {
+  for (const [name, turn] of Object.entries(turns)) (measured[name] ??= []).push(await turn());
+}
+await pool.close();
+
+const lines = [
+  `${cpus()[0].model.trim()}, ${availableParallelism()} cores; ${set.samples.length} pictures, ${pool.workers} workers, ${rounds} rounds of ${turnMs} ms`,
+  '',
+  '| | pictures/s | of the decoder | per processor second | of the decoder |',
+  '| --- | ---: | ---: | ---: | ---: |',
+];
+for (const [name, rates] of Object.entries(measured)) {
+  const cells = (['clock', 'processor'] as const).flatMap((kind) => {
+    const ratio = median(rates.map((rate, i) => rate[kind] / measured.decoder[i][kind]));
+    return [Math.round(median(rates.map((rate) => rate[kind]))), `${(100 * ratio).toFixed(0)} %`];
+  });
+  lines.push(`| ${[name, ...cells].join(' | ')} |`);
+}
+console.log(lines.join('\n'));
+if (values.save)
+  writeFileSync(`bench/results/${new Date().toISOString().slice(0, 10)}-data.md`, `${lines.join('\n')}\n`);
+
+interface Rate {
+  readonly clock: number;
+  readonly processor: number;
+}
+
+/** Runs `work`, which says how many pictures it made, and how long that took by the clock and by the processors. */
+async function timed(work: (over: () => boolean) => Promise<number>): Promise<Rate> {
+  const [start, used] = [performance.now(), process.cpuUsage()];
+  const count = await work(() => performance.now() - start > turnMs);
+  const { user, system } = process.cpuUsage(used);
+  return { clock: (1000 * count) / (performance.now() - start), processor: (1e6 * count) / (user + system) };
+}
+
+function decodeAll(): Promise<Rate> {
+  sharp.concurrency(1);
+  sharp.cache(false);
+  return timed(async (over) => {
+    let done = 0;
+    const lane = async () => {
+      while (!over())
+        await sharp(files[done++ % files.length], { sequentialRead: true })
+          .raw()
+          .toBuffer();
+    };
+    await Promise.all(Array.from({ length: 2 * pool.workers }, lane));
+    return done;
+  });
+}
+
+/** Three batches under way at a time, as a loader that prepares two ahead; none is left over when the turn ends. */
+function loaded(dataset: PictureDataset): () => Promise<Rate> {
+  let next = 0;
+  return () =>
+    timed(async (over) => {
+      let done = 0;
+      const lane = async () => {
+        while (!over()) {
+          const indices = Int32Array.from({ length: batchSize }, (_, i) => (next * batchSize + i) % dataset.length);
+          await dataset.batch(indices, { seed: 0, epoch: next, batch: next++, indices });
+          done += batchSize;
+        }
+      };
+      await Promise.all([lane(), lane(), lane()]);
+      return done;
+    });
+}
+
+function median(list: readonly number[]): number {
+  return [...list].sort((a, b) => a - b)[list.length >> 1];
+}
