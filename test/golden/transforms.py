@@ -1,6 +1,7 @@
 """Golden values for data/transforms: torchvision.transforms.v2.functional on tensors of bytes, as bytes.
 
-Run `python3 test/golden/transforms.py`; it writes data/transforms.json. A case is the name of a function here and its arguments after the picture,
+Run `python3 test/golden/transforms.py`; it writes data/transforms.json, and data/auto-augment.json: the operations that RandAugment,
+TrivialAugmentWide and AutoAugment draw from, at some magnitudes, as hashes of bytes. A case is the name of a function here and its arguments after the picture,
 in the words of data/transforms/functional.ts; `call` says what that is in torchvision. Pictures are [C, H, W] from counter.py.
 """
 
@@ -11,8 +12,9 @@ import pathlib
 import numpy as np
 import torch
 import zoo  # noqa: F401  makes torchvision importable where its compiled operators are missing
-from counter import filled, words
+from counter import filled, fnv1a_bytes, words
 from torchvision.transforms import InterpolationMode
+from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 HERE = pathlib.Path(__file__).parent / "data"
@@ -157,6 +159,25 @@ def case(shape, name, *args):
     return {"picture": list(shape), "name": name, "args": list(args), "shape": list(made.shape), "data": data}
 
 
+def operations(policy, bins, magnitudes):
+    """Every operation of the policy's space, at each magnitude and with each sign."""
+    image = picture(3, 13, 17)
+    for name, (values, signed) in policy._AUGMENTATION_SPACE.items():
+        strengths = values(bins, *image.shape[1:])
+        for magnitude in magnitudes if strengths is not None else [0]:
+            for sign in (1, -1) if signed else (1,):
+                value = sign * float(strengths[magnitude]) if strengths is not None else 0.0
+                made = policy._apply_image_or_video_transform(image, name, value, InterpolationMode.NEAREST, policy._fill)
+                yield {"name": name, "magnitude": magnitude, "sign": sign, "hash": fnv1a_bytes(made.contiguous().numpy().tobytes())}
+
+
 if __name__ == "__main__":
+    spaces = {
+        "randAugment": operations(v2.RandAugment(), 31, (0, 9, 17, 30)),
+        "trivialAugmentWide": operations(v2.TrivialAugmentWide(), 31, (0, 9, 17, 30)),
+    }
+    lines = {name: ",\n    ".join(json.dumps(row) for row in rows) for name, rows in spaces.items()}
+    text = ",\n".join(f'  "{name}": [\n    {rows}\n  ]' for name, rows in lines.items())
+    (HERE / "auto-augment.json").write_text("{\n" + text + "\n}\n")
     rows = [json.dumps(case(shape, *c)) for shape in PICTURES for c in cases(*shape)]
     (HERE / "transforms.json").write_text("[\n  " + ",\n  ".join(rows) + "\n]\n")

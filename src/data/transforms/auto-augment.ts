@@ -45,9 +45,11 @@ const wide: Space = { shear: 0.99, rotate: 135, color: 0.99, posterize: 6, trans
 interface Operation {
   /** Goes both ways: the strength is negative half of the time. */
   readonly signed: boolean;
-  /** `strength` is a share of what the space allows, −1 … 1. */
-  apply(picture: Planes, strength: number, space: Space, options: WarpOptions): Planes;
+  /** `level` gives the strength between none and the most that the space allows, with its sign. */
+  apply(picture: Planes, level: Level, space: Space, options: WarpOptions): Planes;
 }
+
+type Level = (most: number, none?: number) => number;
 
 /** tan of the angle is the shear; about the upper left corner, as the paper's pictures were. */
 const degreesOf = (shear: number) => (Math.atan(shear) * 180) / Math.PI;
@@ -56,27 +58,27 @@ const operations = {
   identity: { signed: false, apply: (picture) => picture },
   shearX: {
     signed: true,
-    apply: (p, s, space, o) => affine(p, { shear: [degreesOf(s * space.shear), 0], center: [0, 0], ...o }),
+    apply: (p, level, space, o) => affine(p, { shear: [degreesOf(level(space.shear)), 0], center: [0, 0], ...o }),
   },
   shearY: {
     signed: true,
-    apply: (p, s, space, o) => affine(p, { shear: [0, degreesOf(s * space.shear)], center: [0, 0], ...o }),
+    apply: (p, level, space, o) => affine(p, { shear: [0, degreesOf(level(space.shear))], center: [0, 0], ...o }),
   },
   translateX: {
     signed: true,
-    apply: (p, s, space, o) => affine(p, { translate: [Math.trunc(s * space.translate(p.shape[2])), 0], ...o }),
+    apply: (p, level, space, o) => affine(p, { translate: [Math.trunc(level(space.translate(p.shape[2]))), 0], ...o }),
   },
   translateY: {
     signed: true,
-    apply: (p, s, space, o) => affine(p, { translate: [0, Math.trunc(s * space.translate(p.shape[1]))], ...o }),
+    apply: (p, level, space, o) => affine(p, { translate: [0, Math.trunc(level(space.translate(p.shape[1])))], ...o }),
   },
-  rotate: { signed: true, apply: (p, s, space, o) => rotate(p, s * space.rotate, o) },
-  brightness: { signed: true, apply: (p, s, space) => adjustBrightness(p, 1 + s * space.color) },
-  color: { signed: true, apply: (p, s, space) => adjustSaturation(p, 1 + s * space.color) },
-  contrast: { signed: true, apply: (p, s, space) => adjustContrast(p, 1 + s * space.color) },
-  sharpness: { signed: true, apply: (p, s, space) => adjustSharpness(p, 1 + s * space.color) },
-  posterize: { signed: false, apply: (p, s, space) => posterize(p, Math.round(8 - s * space.posterize)) },
-  solarize: { signed: false, apply: (p, s) => solarize(p, 255 * (1 - s)) },
+  rotate: { signed: true, apply: (p, level, space, o) => rotate(p, level(space.rotate), o) },
+  brightness: { signed: true, apply: (p, level, space) => adjustBrightness(p, 1 + level(space.color)) },
+  color: { signed: true, apply: (p, level, space) => adjustSaturation(p, 1 + level(space.color)) },
+  contrast: { signed: true, apply: (p, level, space) => adjustContrast(p, 1 + level(space.color)) },
+  sharpness: { signed: true, apply: (p, level, space) => adjustSharpness(p, 1 + level(space.color)) },
+  posterize: { signed: false, apply: (p, level, space) => posterize(p, Math.round(8 - level(space.posterize))) },
+  solarize: { signed: false, apply: (p, level) => solarize(p, 255 * level(0, 1)) },
   autoContrast: { signed: false, apply: (p) => autocontrast(p) },
   equalize: { signed: false, apply: (p) => equalize(p) },
   invert: { signed: false, apply: (p) => invert(p) },
@@ -87,17 +89,29 @@ type OperationName = keyof typeof operations;
 /** Those RandAugment and TrivialAugment draw from. */
 const drawn = (Object.keys(operations) as OperationName[]).filter((name) => name !== 'invert');
 
+/** The operation with number `magnitude` of `bins` strengths. */
 function perform(
   picture: Planes,
   name: OperationName,
-  share: number,
+  [magnitude, bins]: readonly [magnitude: number, bins: number],
   space: Space,
   random: Random,
-  o: WarpOptions,
+  options: WarpOptions,
 ): Planes {
   const operation: Operation = operations[name];
-  const strength = operation.signed && random.chance(0.5) ? -share : share;
-  return operation.apply(picture, strength, space, o);
+  const sign = operation.signed && random.chance(0.5) ? -1 : 1;
+  const level: Level = (most, none = 0) => sign * evenly(none, most, magnitude, bins);
+  return operation.apply(picture, level, space, options);
+}
+
+/**
+ * Number i of n from `first` to `last`, in float32 and counted from the nearer end, as PyTorch's linspace is: where bytes are cut off, that
+ * decides.
+ */
+function evenly(first: number, last: number, i: number, n: number): number {
+  const f32 = Math.fround;
+  const step = f32(f32(f32(last) - f32(first)) / (n - 1));
+  return i < n / 2 ? f32(f32(first) + step * i) : f32(f32(last) - step * (n - 1 - i));
 }
 
 const appearance = {
@@ -127,11 +141,11 @@ export const randAugment = define(
         `randAugment: magnitude ${o.magnitude} is beyond the last of ${o.numMagnitudeBins} bins, ${o.numMagnitudeBins - 1}`,
       );
     }
-    const share = o.magnitude / (o.numMagnitudeBins - 1);
+    const strength = [o.magnitude, o.numMagnitudeBins] as const;
     return (picture, random) => {
       let current = picture;
       for (let i = 0; i < o.numOps; i++) {
-        current = perform(current, random.choice(drawn), share, standard, random, warpOptions(o));
+        current = perform(current, random.choice(drawn), strength, standard, random, warpOptions(o));
       }
       return current;
     };
@@ -144,8 +158,8 @@ export const trivialAugmentWide = define(
   { numMagnitudeBins: left(whole({ min: 2, max: 1001 }), 31), ...appearance },
   (o) => (picture, random) => {
     const name = random.choice(drawn);
-    const share = random.integer(0, o.numMagnitudeBins) / (o.numMagnitudeBins - 1);
-    return perform(picture, name, share, wide, random, warpOptions(o));
+    const strength = [random.integer(0, o.numMagnitudeBins), o.numMagnitudeBins] as const;
+    return perform(picture, name, strength, wide, random, warpOptions(o));
   },
 );
 
@@ -216,7 +230,7 @@ export const autoAugment = define(
     let current = picture;
     for (const [name, probability, magnitude] of random.choice(policies[o.policy])) {
       if (random.chance(probability)) {
-        current = perform(current, name, magnitude / 9, standard, random, warpOptions(o));
+        current = perform(current, name, [magnitude, 10], standard, random, warpOptions(o));
       }
     }
     return current;

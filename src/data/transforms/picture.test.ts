@@ -44,7 +44,7 @@ const samples: Record<string, PictureTransform[]> = {
       interpolation: 'bilinear',
     }),
   ],
-  randomPerspective: [t.randomPerspective({ p: 1 })],
+  randomPerspective: [t.randomPerspective({ p: 1 }), t.randomPerspective({ p: 1, distortionScale: 1 })],
   elasticTransform: [t.elasticTransform(), t.elasticTransform({ alpha: [20, 0], sigma: [3, 0] })],
   colorJitter: [t.colorJitter(), t.colorJitter({ brightness: 0.4, contrast: [0.5, 2], saturation: 0.4, hue: 0.1 })],
   grayscale: [t.grayscale(), t.grayscale({ channels: 3 })],
