@@ -280,13 +280,13 @@ describe('fovea train', () => {
     expect([code, err]).toEqual([0, '']);
     expect(out).toMatch(/^epoch 3\/3 +100 % .* pictures\/s +loss \d+\.\d+ +accuracy \d+\.\d+ %/m); // lines, for there is no terminal
     expect(out).toMatch(/test accuracy {2}\d+\.\d+ %/);
-    expect(out).toContain('actual ↓  predicted →');
+    expect(out).toMatch(/^actual ↓ +0 +1 +2 +3 +4 +5 +6 +7 +8 +9 +recall$/m);
     expect(out).toContain('saved in runs/a: model.safetensors');
     expect(out).toContain('fovea predict runs/a digit.png');
 
     const run = await RunFolder.open(join(folder, 'runs/a'));
     expect(run.config.training).toMatchObject({ epochs: 3, batchSize: 16, lr: 3e-3, optimizer: 'adam' });
-    expect(run.config.data).toEqual({ source: 'mnist', limit: 200, testLimit: 100 });
+    expect(run.config.data).toEqual({ source: 'mnist', format: 'mnist', limit: 200, testLimit: 100 });
     const { tensors } = await readSafetensors(run.modelPath);
     expect([...tensors.values()].reduce((sum, t) => sum + t.data.length, 0)).toBe(61_706);
     const metrics = await run.readMetrics();

@@ -1,17 +1,27 @@
 /** `fovea eval RUN [DATA]`: a trained model on its test pictures, or on others. */
 
 import type { Command } from 'commander';
-import { sampleName, withClasses } from '../data/index.js';
+import { sampleName } from '../data/index.js';
 import { crossEntropy, nll } from '../nn/loss.js';
-import { evaluate, loadRun, type RunWeights, testTimeViews, type ViewKind, viewKinds } from '../train/all.node.js';
-import { chooseData, type DataChoice, fromJson, openData } from './dataset.js';
+import type { OpenedDevice } from '../tensor/index.js';
+import {
+  evaluate,
+  type LoadedRun,
+  loadRun,
+  type RunWeights,
+  testTimeViews,
+  type ViewKind,
+  viewKinds,
+} from '../train/all.node.js';
+import { type Measurable, openForRun } from './data/for-run.js';
+import type { PictureFlags } from './data/pictures.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
 import { bytes, print, printJson } from './output.js';
 import { evaluationJson, printEvaluation } from './report.js';
 import { quoted, writeRunReport } from './run-report.js';
 import { oneOf, UsageError, wholeNumber } from './usage.js';
 
-interface Flags extends DeviceFlags {
+interface Flags extends DeviceFlags, PictureFlags {
   data?: string;
   weights?: RunWeights;
   batchSize: number;
@@ -42,6 +52,8 @@ export function command(): Command {
       oneOf(viewKinds),
     )
     .option('--html <file>', 'also write a report: one file with pictures and plots')
+    .option('--workers <n>', 'threads that decode pictures (default: one per core)', wholeNumber())
+    .option('--strict', 'a picture that cannot be read ends it')
     .option('--mistakes <n>', 'how many of the surest mistakes to list', wholeNumber(0), 5);
   return withJson(withDevice(made)).action(async (path: string, dataName: string | undefined, flags: Flags) => {
     if (dataName !== undefined && flags.data !== undefined && dataName !== flags.data) {
@@ -49,52 +61,53 @@ export function command(): Command {
     }
     const named = dataName ?? flags.data;
     const run = await loadRun(path, { weights: flags.weights });
-    const own = named === undefined ? fromJson(run.folder.config.data) : null;
-    const choice: DataChoice = {
-      source: named === undefined ? own!.source : await chooseData(named),
-      testLimit: flags.limit ?? own?.testLimit,
-    };
-    const opened = await openData(choice, run.folder.config.seed);
-    const test = withClasses(opened.test, run.classes);
-    const nameOf = (index: number) => sampleName(test, index);
-    await onDevice(flags, async ({ target, threads }) => {
-      const loss = run.output === 'logits' ? crossEntropy : nll;
-      const { normalize } = run;
-      const views = flags.tta === undefined ? undefined : testTimeViews(flags.tta === true ? 'flip' : flags.tta);
-      const evaluation = await evaluate(run.model, test, { loss, normalize, views, batchSize: flags.batchSize });
-      const html = flags.html;
-      const written =
-        html === undefined
-          ? null
-          : await writeRunReport(html, {
-              folder: run.folder,
-              evaluation,
-              dataset: test,
-              data: choice.source,
-              parameters: run.model.parameterCount(),
-              weights: run.weights,
-              device: `${target.name}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
-              command: again(path, named, flags),
-            });
-      if (flags.json) {
-        printJson({
-          event: 'evaluation',
-          ...evaluationJson(evaluation, { mistakes: flags.mistakes, nameOf }),
-          seconds: Number(evaluation.seconds.toFixed(3)),
-          device: target.name,
-          threads,
-          weights: run.weights,
-          model: run.modelName,
-          run: path,
-          ...(written === null ? {} : { html, htmlBytes: written.sizeBytes }),
-        });
-        return;
-      }
-      if (run.weights !== 'model') print(`weights of the checkpoint '${run.weights}'\n`);
-      await printEvaluation(evaluation, { mistakes: flags.mistakes, nameOf });
-      if (written !== null) print(`\nreport: ${html} (${bytes(written.sizeBytes)}; opens in any browser)`);
-    });
+    const measurable = await openForRun(named, run.folder, flags);
+    try {
+      await onDevice(flags, (device) => measure(run, measurable, flags, device, again(path, named, flags)));
+    } finally {
+      await measurable.close();
+    }
   });
+}
+
+async function measure(
+  run: LoadedRun,
+  { dataset, part, source, summary }: Measurable,
+  flags: Flags,
+  { target, threads }: OpenedDevice,
+  call: string,
+): Promise<void> {
+  const { model, normalize, folder, weights, modelName } = run;
+  const { batchSize, html, mistakes } = flags;
+  const loss = run.output === 'logits' ? crossEntropy : nll;
+  const views = flags.tta === undefined ? undefined : testTimeViews(flags.tta === true ? 'flip' : flags.tta);
+  const evaluation = await evaluate(model, dataset, { loss, normalize, views, batchSize });
+  let htmlBytes: number | null = null;
+  if (html !== undefined) {
+    const device = `${target.name}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
+    const parameters = model.parameterCount();
+    const facts = { folder, evaluation, dataset, data: source, summary, parameters, weights, device, command: call };
+    htmlBytes = (await writeRunReport(html, facts)).sizeBytes;
+  }
+  const nameOf = (index: number) => sampleName(dataset, index);
+  if (flags.json) {
+    printJson({
+      event: 'evaluation',
+      ...evaluationJson(evaluation, { mistakes, nameOf }),
+      part,
+      seconds: Number(evaluation.seconds.toFixed(3)),
+      device: target.name,
+      threads,
+      weights,
+      model: modelName,
+      run: folder.path,
+      ...(htmlBytes === null ? {} : { html, htmlBytes }),
+    });
+    return;
+  }
+  if (weights !== 'model') print(`weights of the checkpoint '${weights}'\n`);
+  await printEvaluation(evaluation, { mistakes, nameOf, part });
+  if (htmlBytes !== null) print(`\nreport: ${html} (${bytes(htmlBytes)}; opens in any browser)`);
 }
 
 /** The call, for the report. */

@@ -6,12 +6,15 @@ import { type Column, grouped, percent, print, table } from './output.js';
 
 /** More classes are not listed one by one. */
 const mostClasses = 20;
+/** What every terminal has; a wider one shows more. */
 const columnsOfTerminal = 80;
 
 export interface PrintOptions {
   /** How many of the surest wrong answers to list. */
   readonly mistakes?: number;
   readonly nameOf?: (index: number) => string | undefined;
+  /** What was measured on. */
+  readonly part?: 'test' | 'validation';
 }
 
 export async function printEvaluation(evaluation: Evaluation, options: PrintOptions = {}): Promise<void> {
@@ -21,7 +24,9 @@ export async function printEvaluation(evaluation: Evaluation, options: PrintOpti
     ...(topK === null ? [] : [`top-${topK.k} ${percent(topK.accuracy)}`]),
     `${grouped(count)} pictures`,
   ];
-  print(`${pc.bold('test accuracy')}  ${pc.bold(pc.green(percent(accuracy)))}  (${more.join(', ')})`);
+  print(
+    `${pc.bold(`${options.part ?? 'test'} accuracy`)}  ${pc.bold(pc.green(percent(accuracy)))}  (${more.join(', ')})`,
+  );
   print(`${pc.dim('calibration')}    ${calibrationLine(calibration, accuracy)}\n`);
   await printClasses(evaluation);
   const { classes } = confusion;
@@ -60,15 +65,20 @@ async function printClasses({ confusion }: Evaluation): Promise<void> {
     return;
   }
   const heads = classes.map((name) => short(name, 9));
-  const columns = [{ head: 'actual ↓  predicted →' }, ...[...heads, 'recall', 'precision', 'F1'].map(right)];
-  const rows = classes.map((name, actual) => [
-    short(name, 20),
-    ...classes.map((_, predicted) => cell(confusion.at(actual, predicted), actual === predicted)),
-    ...shares(perClass[actual]),
-  ]);
-  const matrix = await table(columns, rows);
-  if (Math.max(...matrix.split('\n').map(widthOf)) <= columnsOfTerminal) return print(matrix);
-  // Where it is too wide, the numbers of each class, without the matrix.
+  const counts = (actual: number) =>
+    classes.map((_, predicted) => cell(confusion.at(actual, predicted), actual === predicted));
+  const recall = (c: number) => percent(perClass[c].recall, 1);
+  // The most that fits: the matrix with all shares, with the recall alone, or the shares without the matrix.
+  const whole = await table(
+    [{ head: 'actual ↓  predicted →' }, ...[...heads, 'recall', 'precision', 'F1'].map(right)],
+    classes.map((name, c) => [short(name, 20), ...counts(c), ...shares(perClass[c])]),
+  );
+  if (fits(whole)) return print(whole);
+  const matrix = await table(
+    [{ head: 'actual ↓' }, ...[...heads, 'recall'].map(right)],
+    classes.map((name, c) => [short(name, 20), ...counts(c), recall(c)]),
+  );
+  if (fits(matrix)) return print(matrix);
   const narrow = [{ head: 'class' }, right('recall'), right('precision'), right('F1'), right('pictures')];
   print(
     await table(
@@ -76,6 +86,10 @@ async function printClasses({ confusion }: Evaluation): Promise<void> {
       perClass.map((row) => [short(row.name), ...shares(row), grouped(row.support)]),
     ),
   );
+}
+
+function fits(text: string): boolean {
+  return Math.max(...text.split('\n').map(widthOf)) <= Math.max(columnsOfTerminal, process.stdout.columns ?? 0);
 }
 
 async function printMistakes(

@@ -4,25 +4,35 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { crossEntropy, nll } from '../nn/loss.js';
+import { sampleName } from '../data/index.js';
 import type { OpenedDevice } from '../tensor/index.js';
-import { EarlyStopping, type Evaluation, type FitResult, RunRecorder, Trainer } from '../train/all.node.js';
+import {
+  CsvLog,
+  EarlyStopping,
+  type Evaluation,
+  type FitResult,
+  RunRecorder,
+  TensorBoardLog,
+  Trainer,
+} from '../train/all.node.js';
 import { newCommand, onDevice, withDevice, withJson } from './options.js';
 import { bytes, duration, grouped, print, printJson } from './output.js';
 import { Progress } from './progress.js';
 import { printEvaluation } from './report.js';
-import { modelNamed } from './summary.js';
+import { quoted, writeRunReport } from './run-report.js';
+import { findRate, type LearningRates } from './train/find-rate.js';
 import { type Flags, withTraining } from './train/flags.js';
 import { begin, type Run, reopen } from './train/open-run.js';
-import { makeOptimizer, makeSchedule } from './train/optimizer.js';
+import { trainerOptions } from './train/setup.js';
 import { Signals } from './train/signals.js';
-import { Interrupted, UsageError } from './usage.js';
+import { Interrupted } from './usage.js';
 
 export function command(): Command {
   const made = newCommand(
     'train',
     'Trains a model on labelled pictures and keeps the run in a folder.',
     'fovea train mnist --model classic --epochs 3 --seed 1 --out runs/a',
+    'fovea train ./photos --model mobilenet_v2 --weights mnv2.safetensors --epochs 10 --out runs/pets',
     'fovea train --resume --out runs/a            go on where it stopped',
     'fovea train --resume --out runs/a --epochs 5 train a finished run longer',
     'fovea train ./fashion --model lenet5         your own files in the format of MNIST',
@@ -35,41 +45,32 @@ export function command(): Command {
 
 async function train(dataName: string | undefined, flags: Flags, given: (flag: string) => boolean): Promise<void> {
   const run = flags.resume ? await reopen(dataName, flags, given) : await begin(dataName, flags);
-  await onDevice(flags, (device) => work(run, flags, device));
+  try {
+    await onDevice(flags, (device) => work(run, flags, device));
+  } finally {
+    await run.data.close();
+  }
 }
 
-async function work({ folder, data, config, model }: Run, flags: Flags, device: OpenedDevice): Promise<void> {
-  const { path } = folder;
+async function work(run: Run, flags: Flags, device: OpenedDevice): Promise<void> {
+  const { path } = run.folder;
   const json = flags.json === true;
-  const build = modelNamed(flags.model);
-  const trained = model.parameters().filter((parameter) => parameter.requiresGrad);
-  if (trained.length === 0) throw new UsageError('--freeze leaves nothing to train');
-  const optimizer = makeOptimizer(flags, trained);
+  const found = flags.findLr && flags.resume !== true ? await findRate(run, flags) : null;
   const progress = new Progress({ json, live: !json && process.stdout.isTTY === true });
-  const recorder = new RunRecorder(folder, {
+  const recorder = new RunRecorder(run.folder, {
     every: flags.checkpointEvery,
     onCheckpoint: (name, step) => {
       if (json) printJson({ event: 'checkpoint', name, step, run: path });
     },
   });
   const trainer = new Trainer({
-    model,
-    optimizer,
-    loss: build.output === 'logits' ? crossEntropy : nll,
-    train: data.train,
-    validation: data.validation ?? undefined,
-    test: data.test,
-    epochs: flags.epochs,
-    batchSize: flags.batchSize,
-    seed: flags.seed,
-    normalize: { mean: config.input.mean, std: config.input.std },
-    clipGradNorm: flags.clipGradNorm,
-    scheduler: makeSchedule(flags, optimizer, Math.ceil(data.train.length / flags.batchSize)),
-    scheduleEvery: 'step',
+    ...(await trainerOptions(run, flags)),
     callbacks: [
       ...(flags.patience === undefined ? [] : [new EarlyStopping({ patience: flags.patience })]),
       progress,
       recorder,
+      new CsvLog(path),
+      ...(flags.tensorboard ? [new TensorBoardLog(path, { hparams: run.config.training })] : []),
     ],
   });
   const resumed = flags.resume === true && (await recorder.resume(trainer));
@@ -94,7 +95,9 @@ async function work({ folder, data, config, model }: Run, flags: Flags, device: 
     throw new Interrupted(signals.exitCode);
   }
   const fresh = trainer.validation === null && result.steps > firstStep ? progress.evaluation : null;
-  const evaluation = fresh ?? (await trainer.evaluate());
+  const measured = trainer.test ?? trainer.validation;
+  const evaluation = fresh ?? (await trainer.evaluate(measured));
+  const report = flags.report === false ? null : await writeReport(run, { trainer, evaluation, device, found });
   await finish({
     flags,
     trainer,
@@ -105,12 +108,37 @@ async function work({ folder, data, config, model }: Run, flags: Flags, device: 
     progress,
     steps: result.steps - firstStep,
     recorder,
+    report,
   });
+}
+
+interface Measured {
+  readonly trainer: Trainer;
+  readonly evaluation: Evaluation;
+  readonly device: OpenedDevice;
+  readonly found: LearningRates | null;
+}
+
+/** report.html in the run; its size. */
+async function writeReport({ folder, data, choice }: Run, measured: Measured): Promise<number> {
+  const { trainer, evaluation, device, found } = measured;
+  const { sizeBytes } = await writeRunReport(join(folder.path, 'report.html'), {
+    folder,
+    evaluation,
+    dataset: (trainer.test ?? trainer.validation)!.dataset,
+    data: choice.source,
+    parameters: trainer.model.parameterCount(),
+    device: `${device.target.name}, ${device.threads} ${device.threads === 1 ? 'thread' : 'threads'}`,
+    summary: data.summary,
+    learningRates: found ?? undefined,
+    command: `fovea eval ${quoted(folder.path)}`,
+  });
+  return sizeBytes;
 }
 
 function announce(flags: Flags, trainer: Trainer, device: OpenedDevice, run: string, resumed: boolean): void {
   const params = trainer.model.parameterCount();
-  const counts = { train: trainer.train.dataset.length, test: trainer.test!.dataset.length };
+  const counts = { train: trainer.train.dataset.length, test: trainer.test?.dataset.length ?? 0 };
   const validation = trainer.validation?.dataset.length;
   if (flags.json) {
     printJson({
@@ -149,6 +177,8 @@ interface Finished {
   progress: Progress;
   recorder: RunRecorder;
   steps: number;
+  /** Bytes of report.html. */
+  report: number | null;
 }
 
 async function finish({
@@ -161,6 +191,7 @@ async function finish({
   progress,
   recorder,
   steps,
+  report,
 }: Finished): Promise<void> {
   const seconds = performance.now() / 1000; // since the process started
   const rate = progress.picturesPerSecond;
@@ -195,11 +226,16 @@ async function finish({
       `trained ${grouped(steps)} steps${rate === null ? '' : ` at ${grouped(Math.round(rate))} pictures/s`}; ${duration(seconds)} from start to finish`,
     );
   print();
-  await printEvaluation(evaluation);
+  const part = trainer.test === null ? 'validation' : 'test';
+  const { dataset } = (trainer.test ?? trainer.validation)!;
+  await printEvaluation(evaluation, { part, nameOf: (index) => sampleName(dataset, index) });
   if (trainer.validation !== null && recorder.bestEpoch !== null)
     print(`\nThe weights are those of epoch ${recorder.bestEpoch + 1}, the best on the validation pictures.`);
   const { size } = await stat(join(path, 'model.safetensors'));
-  print(`\nsaved in ${pc.bold(path)}: model.safetensors (${bytes(size)}), config.json, metrics.jsonl, checkpoint/`);
+  print(
+    `\nsaved in ${pc.bold(path)}: model.safetensors (${bytes(size)}), config.json, metrics.jsonl, metrics.csv, checkpoint/`,
+  );
+  if (report !== null) print(`report: ${pc.bold(join(path, 'report.html'))} (${bytes(report)}; opens in any browser)`);
   print(`\n${pc.bold('next')}`);
   print(`  fovea predict ${path} digit.png        what is in a picture of yours`);
   print(`  fovea eval ${path}                     measure it again`);

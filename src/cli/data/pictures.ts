@@ -1,0 +1,246 @@
+/**
+ * Labelled pictures on disk: looked at first, divided by seed and class, then opened as data sets that share one pool of threads and one cache. The names of
+ * each part's pictures are kept in the run, so that whoever resumes or measures it sees the same ones.
+ */
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  auditPictures,
+  computeMeanStd,
+  DecodePool,
+  defaultCacheBytes,
+  openPictures,
+  type PictureAudit,
+  PictureCache,
+  PictureDataset,
+  type PictureSample,
+  type PictureSet,
+  type SkippedPicture,
+  splitSamples,
+  take,
+  transforms,
+} from '../../data/all.node.js';
+import type { JsonObject, RunConfig } from '../../io/all.node.js';
+import { fileError } from '../../io/file-error.node.js';
+import { array, literal, object, parseJson, string } from '../../io/schema.js';
+import type { Preprocessing } from '../../models/index.js';
+import type { DataSummary } from '../../report/index.js';
+import { FormatError } from '../../util/errors.js';
+import type { DataChoice } from './choice.js';
+import type { OpenedData } from './opened.js';
+
+/** How decoding is done; decides no number. */
+export interface PictureFlags {
+  readonly workers?: number;
+  /** Bytes of resized pictures kept in memory. */
+  readonly cache?: number;
+  readonly strict?: boolean;
+}
+
+export interface OpenPicturesFlags extends PictureFlags {
+  readonly seed: number;
+  /** Looks at every picture whole, or at headers only. */
+  readonly check?: 'full' | 'headers';
+  onAuditProgress?(done: number, total: number): void;
+  onAudit?(audit: PictureAudit): void;
+  onSkip?(skipped: SkippedPicture): void;
+}
+
+/** Statistics are taken from at most so many training pictures. */
+const picturesForStatistics = 5000;
+/** Set aside where neither the source nor the user says how many. */
+const defaultShare = 0.1;
+
+/**
+ * Looks at a set and divides it. `preprocessing` without `mean` and `std` gets those of the training pictures.
+ * @throws {FormatError} when no part is left to train on
+ */
+export async function beginPictures(
+  set: PictureSet,
+  choice: DataChoice,
+  preprocessing: Preprocessing & { readonly fitted: boolean },
+  flags: OpenPicturesFlags,
+): Promise<OpenedData> {
+  const pool = new DecodePool({ workers: flags.workers });
+  const cache = cacheOf(flags);
+  try {
+    const full = flags.check === undefined ? undefined : flags.check === 'full';
+    const audit = await auditPictures(set, { pool, cache, preprocessing, full, onProgress: flags.onAuditProgress });
+    flags.onAudit?.(audit);
+    const parts = divide(set, audit, choice, flags.seed);
+    const made = (wanted: Preprocessing) => datasets(set, parts, wanted, choice, { ...flags, pool, cache });
+    const statistics = preprocessing.fitted ? await statisticsOf(made(preprocessing).plainTrain) : preprocessing;
+    const { mean, std } = statistics;
+    const opened = made({ ...preprocessing, mean: [...mean], std: [...std] });
+    return {
+      ...opened,
+      summary: { ...summaryOf(set.classes, parts), ...factsOf(audit) },
+      parts: namesOf(parts, audit),
+    };
+  } catch (error) {
+    pool.close();
+    throw error;
+  }
+}
+
+const partsSchema = object(
+  { format: literal('fovea-data'), train: array(string), validation: array(string), test: array(string) },
+  { leftOut: array(string) },
+);
+
+/** The same pictures as before, by the names in the run's data.json. One that is gone counts as unreadable; its place is kept. */
+export async function reopenPictures(
+  run: string,
+  choice: DataChoice,
+  preprocessing: Preprocessing,
+  flags: OpenPicturesFlags,
+): Promise<OpenedData> {
+  const set = await openPictures(choice.source);
+  const kept = await readParts(run);
+  const byName = new Map(set.samples.map((sample) => [sample.name, sample]));
+  const found = (names: readonly string[]): PictureSample[] => names.map((name) => byName.get(name) ?? gone(set, name));
+  const parts = { train: found(kept.train), validation: found(kept.validation), test: found(kept.test) };
+  const pool = new DecodePool({ workers: flags.workers });
+  const opened = datasets(set, parts, preprocessing, choice, { ...flags, pool, cache: cacheOf(flags) });
+  return { ...opened, summary: summaryOf(set.classes, parts), parts: null };
+}
+
+/** A set as it lies, to measure with: its test part where it has parts, else all of it. */
+export function testPictures(
+  set: PictureSet,
+  preprocessing: Preprocessing,
+  flags: OpenPicturesFlags & { readonly limit?: number },
+): OpenedData {
+  const own = set.samples.filter(({ split }) => split === 'test');
+  const parts = { train: [], validation: [], test: own.length > 0 ? own : [...set.samples] };
+  const pool = new DecodePool({ workers: flags.workers });
+  const choice = { source: set.path, testLimit: flags.limit };
+  const opened = datasets(set, parts, preprocessing, choice, { ...flags, pool, cache: null });
+  return { ...opened, summary: summaryOf(set.classes, parts), parts: null };
+}
+
+type Parts = Readonly<Record<'train' | 'validation' | 'test', PictureSample[]>>;
+
+function divide(set: PictureSet, audit: PictureAudit, choice: DataChoice, seed: number): Parts {
+  const leaveOut = new Set(audit.leaveOut);
+  const good = set.samples.filter(({ name }) => !leaveOut.has(name));
+  const parts = splitSamples(good, {
+    validation: choice.validation ?? defaultShare,
+    test: choice.test ?? (good.some(({ split }) => split !== undefined) ? 0 : defaultShare),
+    seed,
+    duplicates: audit.duplicates.map(({ names }) => names),
+  });
+  if (parts.train.length === 0) throw new FormatError(`${set.path}: no picture that can be read is left to train on`);
+  return parts;
+}
+
+interface Shared extends Omit<OpenPicturesFlags, 'cache'> {
+  readonly pool: DecodePool;
+  readonly cache: PictureCache | null;
+}
+
+function datasets(set: PictureSet, parts: Parts, preprocessing: Preprocessing, choice: DataChoice, shared: Shared) {
+  const { limit, testLimit } = choice;
+  const { pool, cache, strict, onSkip } = shared;
+  const cut = {
+    ...parts,
+    train: some(parts.train, limit, shared.seed),
+    test: some(parts.test, testLimit, shared.seed),
+  };
+  const open = (samples: readonly PictureSample[], augment: transforms.PictureTransform[] = []) =>
+    new PictureDataset({
+      samples,
+      classes: set.classes,
+      preprocessing,
+      augment,
+      pool,
+      strict,
+      onSkip,
+      ...(cache === null ? { cacheBytes: 0 } : { cache }),
+    });
+  const [height, width] = preprocessing.crop;
+  const { mean, std, resize, interpolation } = preprocessing;
+  const input: RunConfig['input'] = {
+    shape: [mean.length, height, width],
+    mean: [...mean],
+    std: [...std],
+    resize: typeof resize === 'number' ? resize : [...resize],
+    interpolation,
+  };
+  return {
+    train: open(cut.train, transforms.fromJson(choice.transforms ?? [])),
+    plainTrain: open(cut.train),
+    validation: cut.validation.length === 0 ? null : open(cut.validation),
+    test: cut.test.length === 0 ? null : open(cut.test),
+    input,
+    close: async () => pool.close(),
+  };
+}
+
+/** The first ones of a shuffle, in their order: of every class some. */
+function some(samples: PictureSample[], limit: number | undefined, seed: number): PictureSample[] {
+  if (limit === undefined || limit >= samples.length) return samples;
+  const { validation } = splitSamples(
+    samples.map(({ split: _, ...rest }) => rest),
+    { validation: limit / samples.length, seed },
+  );
+  return validation;
+}
+
+async function statisticsOf(train: PictureDataset): Promise<{ mean: number[]; std: number[] }> {
+  const { mean, std } = await computeMeanStd(take(train, picturesForStatistics), { batchSize: 64 });
+  const four = (values: readonly number[]) => values.map((v) => Number(v.toFixed(4)));
+  return { mean: four(mean), std: four(std).map((s) => s || 1) };
+}
+
+function cacheOf({ cache = defaultCacheBytes() }: PictureFlags): PictureCache | null {
+  return cache === 0 ? null : new PictureCache(cache);
+}
+
+function namesOf(parts: Parts, audit: PictureAudit): JsonObject {
+  const names = (samples: readonly PictureSample[]) => samples.map(({ name }) => name);
+  return {
+    format: 'fovea-data',
+    train: names(parts.train),
+    validation: names(parts.validation),
+    test: names(parts.test),
+    leftOut: [...audit.leaveOut],
+  };
+}
+
+async function readParts(run: string) {
+  const file = join(run, 'data.json');
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw fileError('read', file, error);
+  }
+  return parseJson(text, partsSchema, file);
+}
+
+/** A picture that was there when the run began. Its class is told from its name, where a folder of that is called so. */
+function gone(set: PictureSet, name: string): PictureSample {
+  const folders = name.split('/');
+  const label = set.classes.findIndex((known) => folders.includes(known));
+  return { name, label: Math.max(0, label), source: { kind: 'file', path: join(set.path, name) } };
+}
+
+function summaryOf(classes: readonly string[], parts: Parts): DataSummary {
+  const counts = (samples: readonly PictureSample[]) => {
+    const out = new Array<number>(classes.length).fill(0);
+    for (const { label } of samples) out[label]++;
+    return out;
+  };
+  const [train, validation, test] = [counts(parts.train), counts(parts.validation), counts(parts.test)];
+  return { classes: classes.map((name, c) => ({ name, train: train[c], validation: validation[c], test: test[c] })) };
+}
+
+function factsOf({ sizes, findings }: PictureAudit): Partial<DataSummary> {
+  const notes = findings.map(({ text }) => text);
+  if (sizes === null) return { notes };
+  const { smallest, median, largest } = sizes;
+  const spread = (at: 0 | 1) => ({ min: smallest[at], median: median[at], max: largest[at] });
+  return { notes, sizes: { height: spread(0), width: spread(1) } };
+}
