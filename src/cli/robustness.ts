@@ -125,7 +125,7 @@ function findings({ rows, pictures }: Robustness): string[] {
     lines.push(
       worst.kept === 1
         ? `No shift of up to ${shifts.at(-1)!.level} px changed a class; probabilities still moved, by ${Math.abs(100 * worst.change).toFixed(1)} points at ${worst.level} px.`
-        : `Translation invariance has limits: a shift by ${first.level} px changed the class of ${percent(1 - first.kept, 1)}, one by ${worst.level} px of ${percent(1 - worst.kept, 1)}.`,
+        : `Translation invariance has limits: a shift by ${first.level} px changed the class in ${percent(1 - first.kept, 1)} of the cases, one by ${worst.level} px in ${percent(1 - worst.kept, 1)}.`,
       'Convolutions answer alike wherever a pattern stands; strides, pooling and borders do not. Shifted copies in training (augmentation) help most.',
     );
   }
@@ -203,7 +203,7 @@ function page(found: Robustness, modelName: string): Html {
 <h1>${nameHtml(modelName)} <small>robustness</small></h1>
 <p>${found.pictures} ${found.pictures === 1 ? 'picture' : 'pictures'}, undisturbed ${percent(found.probability, 1)} sure on average.</p>
 ${findings(found).map((line) => html`<p>${line}</p>`)}
-<p class="key"><b>━</b> share whose class stays &nbsp; <i>┅</i> mean probability of the first class</p>
+<p class="key"><b>──</b> share of pictures whose class stays &nbsp;&nbsp; <i>- - -</i> mean probability of the first class</p>
 </div></header>
 <main class="wrap"><div class="charts">
 ${charts(found).map(({ perturbation, svg }) => html`<figure><figcaption>${perturbation.title} <span>${perturbation.unit}</span></figcaption>${trusted(svg)}</figure>\n`)}

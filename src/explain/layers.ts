@@ -60,15 +60,23 @@ export function toMaps(x: Tensor, { kind, height, width, channels, extra }: MapF
 /** All layers with maps, in the order in which the model calls them; one that only hands on another's tensor comes once, under the shorter path. */
 export function mapLayers(answers: readonly Answer[], input: Shape): MapLayer[] {
   const layers = new Map<unknown, MapLayer>();
-  for (const { path, output } of answers) {
+  for (const answer of answers) {
+    const { path, output } = answer;
     const form = path === '' ? null : mapForm(output.shape, input);
-    if (form === null || form.height * form.width <= 1) continue;
+    if (form === null || form.height * form.width <= 1 || onlyEnlarges(answer, form, input)) continue;
     const key = output.current;
     const known = layers.get(key);
     layers.delete(key); // again at the end
     layers.set(key, known !== undefined && known.path.length <= path.length ? known : { path, output, form });
   }
   return [...layers.values()];
+}
+
+/** True of VGG's adaptive pooling for small pictures and the like: without weights, it knows no more than what it enlarges. */
+function onlyEnlarges({ module, inputs: [given] }: Answer, form: MapForm, input: Shape): boolean {
+  if (!(given instanceof Tensor) || module.children().length > 0 || module.parameters().length > 0) return false;
+  const before = mapForm(given.shape, input);
+  return before !== null && before.height * before.width < form.height * form.width;
 }
 
 /** Paths of the layers that give maps for x, in the order in which the model calls them. */

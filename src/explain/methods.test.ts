@@ -301,6 +301,16 @@ describe('layers', () => {
     expect(mapLayerPaths(model, ones([1, 3, 32, 32])).at(-1)).toBe('layer3');
   });
 
+  it('passes over a layer that only enlarges what came before', () => {
+    const model = new Sequential(
+      new Conv2d(1, 2, 3),
+      new Conv2d(2, 2, 2, { stride: 2 }),
+      new AdaptiveAvgPool2d(7),
+      new Flatten(),
+    );
+    expect(mapLayerPaths(model, ones([1, 1, 5, 5]))).toEqual(['0']); // then 1 × 1, then 7 × 7 of the same number
+  });
+
   it('takes the norm before the last attention of a transformer that answers by its class token', async () => {
     const model = new VisionTransformer({
       imageSize: 32,
