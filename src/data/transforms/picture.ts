@@ -81,7 +81,7 @@ export function onPictures(list: readonly PictureTransform[]): Transform {
 }
 
 /** One option: what it may be, and its value when left out (undefined where it must be given). */
-interface Field<Value, Given> {
+export interface Field<Value, Given> {
   readonly rule: Rule<Value, Given>;
   readonly needed: boolean;
   readonly fallback?: Given;
@@ -100,7 +100,7 @@ export function left<Value, Given = Value>(
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: the fields of a transform have types of their own
-type Fields = Readonly<Record<string, Field<any, any>>>;
+export type Fields = Readonly<Record<string, Field<any, any>>>;
 type Values<F extends Fields> = { readonly [K in keyof F]: F[K] extends Field<infer Value, unknown> ? Value : never };
 type GivenOf<F> = F extends { readonly rule: Rule<infer Value, infer Given> }
   ? unknown extends Given
