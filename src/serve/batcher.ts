@@ -2,7 +2,8 @@
  * Pictures of many requests, computed together. Whoever asks gets a promise; a batch starts when nothing runs and either enough wait, or nobody else is
  * about to ask, or the first has waited long enough. Only batches of 1, 2, 4 … pictures are computed, so that few programs are needed. How long each of
  * them takes is known from warming up and kept up to date; of the sizes, the one that gives the most pictures a second is taken, and among those nearly
- * as good the smallest: where two at once take twice as long as one, nobody need wait for another.
+ * as good the smallest: where two at once take twice as long as one, nobody need wait for another. Sizes that gain nothing are dropped after warming
+ * up, and with them the memory of their programs.
  */
 
 import { ConfigError } from '../util/errors.js';
@@ -24,6 +25,8 @@ export interface BatcherOptions {
   readonly delayMs?: number;
   /** How many pictures are being read or decoded now. With none on their way, nobody is waited for. */
   readonly onTheirWay?: () => number;
+  /** Batches of this size will not come again. */
+  readonly onDrop?: (size: number) => void;
   readonly onBatch?: (batch: { pictures: number; size: number; milliseconds: number }) => void;
   readonly now?: () => number;
 }
@@ -44,7 +47,10 @@ export class Batcher {
   private running: Promise<void> | null = null;
   private timer: ReturnType<typeof setTimeout> | null = null;
   private readonly milliseconds = new Map<number, number>();
-  private readonly options: Required<Omit<BatcherOptions, 'onBatch'>> & Pick<BatcherOptions, 'onBatch'>;
+  private readonly options: Required<Omit<BatcherOptions, 'onBatch' | 'onDrop'>> &
+    Pick<BatcherOptions, 'onBatch' | 'onDrop'>;
+  /** 1, 2, 4 … up to `maxBatch`; after warming up, those of them that pay. */
+  private used: readonly number[];
 
   constructor(options: BatcherOptions) {
     this.options = { maxBatch: 16, delayMs: 2, onTheirWay: () => 0, now: () => performance.now(), ...options };
@@ -54,12 +60,11 @@ export class Batcher {
         `Batcher: maxBatch is a whole number from 1 up, delayMs at least 0; got ${maxBatch}, ${delayMs}`,
       );
     }
+    this.used = Array.from({ length: Math.floor(Math.log2(maxBatch)) + 1 }, (_, i) => 2 ** i);
   }
 
-  /** 1, 2, 4 … up to `maxBatch`. */
-  get sizes(): number[] {
-    const count = Math.floor(Math.log2(this.options.maxBatch)) + 1;
-    return Array.from({ length: count }, (_, i) => 2 ** i);
+  get sizes(): readonly number[] {
+    return this.used;
   }
 
   /** Pictures that wait for their turn. */
@@ -67,18 +72,24 @@ export class Batcher {
     return this.waiting.length;
   }
 
-  /** Compiles all sizes and times them. Resolves to milliseconds by size. */
+  /** Compiles the sizes that pay, and times them. Resolves to milliseconds by size. */
   async warmUp(): Promise<ReadonlyMap<number, number>> {
-    const { score, size, now } = this.options;
-    for (const count of this.sizes) {
-      let best = Infinity;
-      for (let round = 0; round < 6; round++) {
-        const start = now();
-        await score(new Uint8Array(count * size));
-        if (round > 0) best = Math.min(best, now() - start); // the first compiles
+    const paying: number[] = [];
+    let [best, useless] = [0, 0];
+    for (const size of this.used) {
+      if (useless === 2) break; // a third will gain nothing either; one alone may have met with a busy moment
+      const milliseconds = await this.time(size);
+      const rate = size / milliseconds;
+      if (worthwhile * rate < best) {
+        useless++;
+        this.options.onDrop?.(size);
+        continue;
       }
-      this.milliseconds.set(count, best);
+      paying.push(size);
+      this.milliseconds.set(size, milliseconds);
+      [best, useless] = [rate, 0];
     }
+    this.used = paying;
     return this.milliseconds;
   }
 
@@ -119,6 +130,17 @@ export class Batcher {
     }
   }
 
+  private async time(count: number): Promise<number> {
+    const { score, size, now } = this.options;
+    let best = Infinity;
+    for (let round = 0; round < 6; round++) {
+      const start = now();
+      await score(new Uint8Array(count * size));
+      if (round > 0) best = Math.min(best, now() - start); // the first compiles
+    }
+    return best;
+  }
+
   private async run(): Promise<void> {
     const { score, size, now, onBatch } = this.options;
     const count = this.bestSize(this.waiting.length);
@@ -141,9 +163,8 @@ export class Batcher {
 
   /** Which size serves `count` waiting pictures at the highest rate. */
   private bestSize(count: number): number {
-    const { sizes } = this;
     // Padding more than the next power of two cannot help.
-    const candidates = sizes.filter((size) => size < 2 * count);
+    const candidates = this.used.filter((size) => size < 2 * count);
     const rate = (size: number) => Math.min(size, count) / this.expectedMs(size);
     const best = Math.max(...candidates.map(rate));
     return candidates.find((size) => rate(size) >= worthwhile * best)!;
@@ -152,7 +173,8 @@ export class Batcher {
   /** No more than two of half the size would take: one unlucky measurement must not rule a size out for good. */
   private expectedMs(size: number): number {
     const known = this.milliseconds.get(size) ?? size;
-    return size === 1 ? known : Math.min(known, 2 * this.expectedMs(size / 2));
+    const half = this.milliseconds.has(size / 2) ? 2 * this.expectedMs(size / 2) : Infinity;
+    return Math.min(known, half);
   }
 
   private forget(entry: Waiting): void {

@@ -49,13 +49,14 @@ export async function serve(classifier: Classifier, options: ServeOptions = {}):
   const { model, modelName, classes, inputShape, normalize, channels, preprocessing, fit } = classifier;
   const state: State = { stopping: false, inFlight: 0, coming: 0 };
 
-  const { score } = scorer(model, { classes, inputShape, normalize });
+  const { score, drop } = scorer(model, { classes, inputShape, normalize });
   const batcher = new Batcher({
     score,
     size: inputShape.reduce((a, b) => a * b, 1),
     maxBatch: limits.maxBatch,
     delayMs: limits.batchDelayMs,
     onTheirWay: () => state.coming,
+    onDrop: drop,
     onBatch: (batch) => metrics.batch(batch),
   });
   const workers = Math.max(1, Math.min(4, Math.ceil(availableParallelism() / 2)));

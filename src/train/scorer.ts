@@ -5,7 +5,7 @@
 
 import { normalizeTensor } from '../data/index.js';
 import { foldBatchNorm, inEvalMode, type Module } from '../nn/index.js';
-import { compile, fromOwned, type Tensor } from '../tensor/index.js';
+import { type CompiledFunction, compile, fromOwned, type Tensor } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
 import { formatShape, type Shape } from '../util/shape.js';
 import { type Normalization, type Prediction, rowsOf } from './evaluate.js';
@@ -17,6 +17,8 @@ export interface Scorer {
    * Each new N is compiled first.
    */
   score(inputs: Uint8Array): Promise<Float32Array>;
+  /** Gives back the memory of what was compiled for so many pictures at once. */
+  drop(count: number): void;
 }
 
 /** Puts the model into evaluation mode and folds its batch norms: give it one that nobody trains on. */
@@ -30,20 +32,24 @@ export function scorer(
 ): Scorer {
   foldBatchNorm(model, inputShape);
   const size = inputShape.reduce((a, b) => a * b, 1);
-  const run = compile((inputs: Tensor) =>
+  const probabilities = (inputs: Tensor): Tensor =>
     inEvalMode(model, () => {
       const pictures = normalize === null ? inputs : normalizeTensor(inputs, normalize.mean, normalize.std);
       const scores = rowsOf(model.forward(pictures));
       if (scores.shape[1] === classes.length) return scores.softmax(1);
       throw new ConfigError(`The model gives ${formatShape(scores.shape)}; there are ${classes.length} classes.`);
-    }),
-  );
+    });
+  const compiled = new Map<number, CompiledFunction<[Tensor], Tensor>>();
   return {
     classes,
     score: async (inputs) => {
-      const output = await run(fromOwned(inputs, [inputs.length / size, ...inputShape], 'uint8'));
+      const count = inputs.length / size;
+      const run = compiled.get(count) ?? compile(probabilities);
+      compiled.set(count, run);
+      const output = await run(fromOwned(inputs, [count, ...inputShape], 'uint8'));
       return (await output.data()) as Float32Array;
     },
+    drop: (count) => compiled.delete(count),
   };
 }
 

@@ -26,17 +26,19 @@ function play(cost: (n: number) => number, options: Partial<BatcherOptions> = {}
 const ask = (batcher: Batcher, x: number, signal?: AbortSignal) => batcher.ask({ data: Uint8Array.of(x), signal });
 
 describe('Batcher', () => {
-  it('knows the powers of two up to the limit, and compiles and times each', async () => {
-    const { batcher } = play((n) => 10 * n, { maxBatch: 13 });
+  it.each([
+    ['all of them where a batch costs what one picture costs', () => 10, [1, 2, 4, 8], []],
+    ['only single pictures where two take twice as long, seen after two tries', (n: number) => 10 * n, [1], [2, 4]],
+    ['those behind one that was unlucky', (n: number) => (n === 2 ? 99 : 10), [1, 4, 8], [2]],
+    ['up to where the arithmetic is the limit', (n: number) => 10 + 10 * Math.max(0, n - 2), [1, 2], [4, 8]],
+  ])('compiles powers of two up to the limit and keeps those that pay: %s', async (_, cost, kept, dropped) => {
+    const drops: number[] = [];
+    const { batcher } = play(cost, { maxBatch: 13, onDrop: (size) => drops.push(size) });
     expect(batcher.sizes).toEqual([1, 2, 4, 8]);
     const warm = batcher.warmUp();
     await vi.runAllTimersAsync();
-    expect([...(await warm)]).toEqual([
-      [1, 10],
-      [2, 20],
-      [4, 40],
-      [8, 80],
-    ]);
+    expect([...(await warm)]).toEqual(kept.map((n) => [n, cost(n)]));
+    expect([batcher.sizes, drops]).toEqual([kept, dropped]);
   });
 
   it('gives everybody the answer to their own picture', async () => {
