@@ -4,7 +4,7 @@
  */
 
 import type { Module } from '../nn/index.js';
-import { grad, realize, type Tensor } from '../tensor/index.js';
+import { grad, realize, Tensor } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
 import { formatShape, type Shape } from '../util/shape.js';
 import { type Answer, classTensor, listen, type Outputs, scoresOf, type Target } from './ask.js';
