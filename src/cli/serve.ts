@@ -133,9 +133,14 @@ function writeRequest({ method, path, status, milliseconds: ms }: RequestLine, {
   else print(`${status} ${method} ${path.length > 100 ? `${path.slice(0, 100)}…` : path}  ${ms.toFixed(1)} ms`);
 }
 
-/** Which signal came. The second one ends the process at once, as it does without us. */
+/** Which signal came. A second one ends the process at once, as it does without us. */
 function stopSignal(): Promise<NodeJS.Signals> {
+  const signals = ['SIGINT', 'SIGTERM'] as const;
   return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
+    const stop = (signal: NodeJS.Signals) => {
+      for (const each of signals) process.off(each, stop);
+      resolve(signal);
+    };
+    for (const signal of signals) process.on(signal, stop);
   });
 }

@@ -46,6 +46,9 @@ export interface Server {
 export async function serve(classifier: Classifier, options: ServeOptions = {}): Promise<Server> {
   const { port = 8080, host = '127.0.0.1', token = null, version = '', pageScript = null, onRequest } = options;
   const limits = limitsOf(options);
+  if (token !== null && !/^[\x21-\x7e]+$/.test(token)) {
+    throw new ConfigError('serve: a token travels in a header: letters, digits and signs of ASCII, no spaces');
+  }
   const { model, modelName, classes, inputShape, normalize, channels, preprocessing, fit } = classifier;
   const state: State = { stopping: false, inFlight: 0, coming: 0 };
 
@@ -101,7 +104,10 @@ export async function serve(classifier: Classifier, options: ServeOptions = {}):
   http.setTimeout(limits.timeoutMs + 5000); // of a socket on which nothing moves: a client that does not read its answer
   http.maxConnections = 1024 + 2 * limits.queue;
   http.on('clientError', (error, socket) => answerBrokenRequest(error, socket as Socket, metrics.request));
-  const address = await listen(http, port, host);
+  const address = await listen(http, port, host).catch(async (error) => {
+    await decoder.close();
+    throw error;
+  });
   const shown = address.family === 'IPv6' ? `[${address.address}]` : address.address;
   return {
     url: `http://${shown}:${address.port}`,

@@ -84,6 +84,9 @@ export async function serveLenet(options: ServeOptions = {}): Promise<Served> {
     version: '1.2.3',
     pageScript: 'export {};',
     ...options,
+  }).catch(async (error) => {
+    await rm(folder, { recursive: true });
+    throw error;
   });
   return {
     server,

@@ -210,6 +210,17 @@ describe('a server with a token', () => {
   });
 });
 
+describe('a server that cannot be', () => {
+  it.each([
+    [{ token: 'two words' }, 'a token travels in a header'],
+    [{ maxBytes: 0 }, 'serve: maxBytes is a number from 1 up, not 0'],
+    [{ timeoutMs: Number.NaN }, 'serve: timeoutMs is a number from 1 up, not NaN'],
+    [{ host: '203.0.113.7' }, 'this machine has no such address'],
+  ])('is refused: %j', async (options, message) => {
+    await expect(serveLenet(options)).rejects.toThrow(message);
+  });
+});
+
 describe('a busy server', () => {
   it('takes so many pictures and no more, and says when to come again', async () => {
     await using small = await serveLenet({ queue: 3, timeoutMs: 3000 });

@@ -14,7 +14,7 @@ import { type Classifier, openClassifier } from '../../src/train/all.node.js';
 import { exportWeb } from '../../src/web/export.node.js';
 import { fovea } from '../onnx/command.js';
 import { findChromium, noChromium } from '../platform/chromium.js';
-import { makeRun, png } from '../serve/house.js';
+import { makeRun, png, serveLenet } from '../serve/house.js';
 import { launch, staticSite, visit } from './static-site.js';
 
 let folder: string;
@@ -307,6 +307,31 @@ describe('the page', () => {
     await guest.page.setInputFiles('input', { name: 'a.png', mimeType: 'image/png', buffer: Buffer.from(file) });
     await guest.page.waitForFunction(() => document.querySelector('output')!.textContent !== '…');
     expect(await guest.page.textContent('output')).toBe(`${wanted.name}, ${(100 * wanted.probability).toFixed(1)} %`);
+  });
+});
+
+describe('the page of a server', () => {
+  it('asks the server that it came from, with the token it is given, and shows what that refuses', async ({ skip }) => {
+    if (browser === null) return skip(noChromium);
+    const pageScript = await readFile(join(bundle, 'page.js'), 'utf8');
+    await using house = await serveLenet({ pageScript, token: 'secret' });
+    await using guest = await visit(browser, house.url);
+    const { page } = guest;
+    const buffer = Buffer.from(await png(5));
+    await page.setInputFiles('#file', { name: 'a.png', mimeType: 'image/png', buffer });
+    await page.waitForSelector('#status.wrong');
+    expect(await page.textContent('#status')).toBe(
+      'That did not work: The server needs a token: send the header Authorization: Bearer TOKEN.',
+    );
+    await page.fill('#token', 'secret');
+    await page.setInputFiles('#file', { name: 'a.png', mimeType: 'image/png', buffer });
+    await page.locator('#guesses li').first().waitFor();
+    const picture = await house.predict.prepare(await decodeImage(buffer, { channels: 1 }));
+    const [[wanted]] = await house.predict.predict([picture]);
+    expect(await page.locator('#guesses .name').first().textContent()).toBe(wanted.name);
+    expect(await page.textContent('footer')).toBe('The picture goes to this server and nowhere else; it is not kept.');
+    expect(guest.complaints.filter((line) => !line.includes('401'))).toEqual([]);
+    expect([...guest.origins]).toEqual([house.url]);
   });
 });
 
