@@ -14,7 +14,7 @@ export interface DecodeLimits {
   maxPixels?: number;
   /** A larger file is refused unread. */
   maxBytes?: number;
-  /** Decoding that takes longer is given up. */
+  /** Decoding that takes longer is given up; whole seconds, rounded up. */
   maxSeconds?: number;
 }
 
@@ -91,7 +91,7 @@ export async function decodeInterleaved(
     pixels = channels === 4 ? pixels.ensureAlpha() : pixels.flatten({ background: '#000' });
     if (width !== undefined) pixels = pixels.resize({ width, height, fit, kernel: 'linear', background: '#000' });
     const { data, info } = await pixels
-      .timeout({ seconds: maxSeconds })
+      .timeout({ seconds: Math.max(1, Math.ceil(maxSeconds)) })
       .raw({ depth: 'uchar' })
       .toBuffer({ resolveWithObject: true });
     const own = new Uint8Array(data.buffer, data.byteOffset, data.length);

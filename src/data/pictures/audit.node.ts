@@ -224,7 +224,11 @@ function countClasses({ classes, samples }: PictureSet, broken: ReadonlySet<stri
 
 function findDuplicates(seen: readonly Seen[], classes: readonly string[]): DuplicateGroup[] {
   const byHash = new Map<string, PictureSample[]>();
-  for (const { sample, fact } of seen) byHash.set(fact.hash, [...(byHash.get(fact.hash) ?? []), sample]);
+  for (const { sample, fact } of seen) {
+    const same = byHash.get(fact.hash);
+    if (same === undefined) byHash.set(fact.hash, [sample]);
+    else same.push(sample);
+  }
   return [...byHash.values()]
     .filter((group) => group.length > 1)
     .map((group) => ({

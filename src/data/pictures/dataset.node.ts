@@ -55,6 +55,8 @@ export interface PictureDatasetOptions extends DecodeLimits {
 /** Pictures in a job: enough that messages cost nothing, few enough that all threads have some of a batch. */
 const picturesPerJob = 8;
 const mostCacheBytes = 2 ** 31;
+/** Files lost in a row, before it is their folder that must be gone. */
+const mostLost = 100;
 
 export function defaultCacheBytes(): number {
   return Math.min(mostCacheBytes, Math.floor(freemem() / 4));
@@ -77,6 +79,8 @@ export class PictureDataset implements Dataset, AsyncDisposable {
   #byClass: number[][] | null = null;
   readonly #broken = new Map<number, SentError>();
   readonly #signature: string;
+  /** Files in a row that were not there or could not be opened. */
+  #lost = 0;
 
   /** @throws {ConfigError} for labels beyond the classes, or channels other than 1 and 3 */
   constructor(options: PictureDatasetOptions) {
@@ -117,7 +121,7 @@ export class PictureDataset implements Dataset, AsyncDisposable {
   }
 
   /**
-   * @throws {ConfigError} for transforms that do not fit the model @throws {FormatError} @throws {FileError} when no picture of a class can be read, or with
+   * @throws {ConfigError} for transforms that do not fit the model @throws {FormatError} @throws {FileError} when no picture of a class can be read, a hundred files are gone, or with
    * `strict` for the first that cannot
    */
   async batch(indices: ArrayLike<number>, context?: TransformContext): Promise<Batch> {
@@ -136,6 +140,7 @@ export class PictureDataset implements Dataset, AsyncDisposable {
           for (const [i, result] of results.entries()) {
             const { place, tried } = part[i];
             if (result.ok) {
+              this.#lost = 0;
               inputs.set(data!.subarray(i * size, (i + 1) * size), place * size);
               if (result.place !== null) this.cache?.put(this.#key(tried), result.place);
             } else {
@@ -197,6 +202,10 @@ export class PictureDataset implements Dataset, AsyncDisposable {
 
   #note(index: number, error: SentError): void {
     if (this.#strict) throw received(error);
+    if (error.name === 'FileError' && ++this.#lost >= mostLost) {
+      const all = `${mostLost} pictures one after the other cannot be read; are they still there? The last one: ${error.message}`;
+      throw new FileError(all, error.path ?? '', error.code ?? null);
+    }
     if (this.#broken.has(index)) return;
     this.#broken.set(index, error);
     const { name } = this.samples[index];

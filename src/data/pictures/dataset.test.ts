@@ -1,10 +1,13 @@
 /** Pictures from disk to batches: the same bytes as prediction, and the same bytes whatever the threads, the cache and the start. */
 
+import { execFileSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { classFolders, folderOf } from '../../../test/pictures.js';
 import { workerFile } from '../../../test/worker-file.js';
+import { FileError } from '../../io/file-error.node.js';
 import { decodeImage } from '../../io/picture.node.js';
 import type { Preprocessing } from '../../models/index.js';
 import type { Batch, TransformContext } from '../dataset.js';
@@ -151,6 +154,19 @@ describe('PictureDataset', () => {
     await expect(none.batch([4])).rejects.toThrow('ENOENT');
   });
 
+  it('gives up when a hundred files in a row are gone', async () => {
+    const one = (await classFolders({ a: 1 }))['a/0.png'];
+    const folder = folderOf(
+      Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`${'ab'[i % 2]}/${i}.png`, one])),
+    );
+    const set = await setOf(folder, { cacheBytes: 0 });
+    await set.batch([0, 1, 2, 299]);
+    rmSync(folder, { recursive: true });
+    const lost = set.batch(Array.from({ length: 64 }, (_, i) => i));
+    await expect(lost).rejects.toThrow(FileError);
+    await expect(lost).rejects.toThrow('100 pictures one after the other cannot be read; are they still there?');
+  });
+
   it('leaves out a file that became garbage after it was looked at', async () => {
     const folder = folderOf(await classFolders({ a: 3, b: 2 }));
     const set = await setOf(folder, { cacheBytes: 0 });
@@ -191,7 +207,7 @@ describe('DecodePool', () => {
   it('replaces a worker that dies, and blames the picture that killed it', async () => {
     const folder = folderOf(await classFolders({ a: 6, 'kill-worker': 1 }));
     const { samples } = await openPictures(folder);
-    const worker = await workerFile(new URL('../../../test/dying-worker.ts', import.meta.url).pathname);
+    const worker = await workerFile(fileURLToPath(new URL('../../../test/dying-worker.ts', import.meta.url)));
     const pool = new DecodePool({ workers: 2, worker });
     const set = new PictureDataset({ samples, classes: ['a', 'kill-worker'], preprocessing: small, pool });
     const good = await set.batch([0, 1, 2, 3, 4, 5]);
@@ -199,6 +215,25 @@ describe('DecodePool', () => {
     expect(pool.deaths).toBe(2);
     expect(bytesOf(await set.batch([0, 1, 2, 3, 4, 5]))).toBe(bytesOf(good));
     await pool.close();
+  });
+
+  it('replaces a worker that does not answer', async () => {
+    const folder = folderOf(await classFolders({ a: 4, 'hang-worker': 1 }));
+    const { samples, classes } = await openPictures(folder);
+    const worker = await workerFile(fileURLToPath(new URL('../../../test/dying-worker.ts', import.meta.url)));
+    const pool = new DecodePool({ workers: 1, worker, graceSeconds: 1 });
+    const set = new PictureDataset({ samples, classes, preprocessing: small, pool, maxSeconds: 0.2 });
+    await expect(set.batch([0, 4, 2])).rejects.toThrow('the worker that tried it died or did not answer');
+    expect((await set.batch([0, 1, 2])).shape).toEqual([3, 3, 16, 16]);
+    await pool.close();
+  });
+
+  it('does not keep a process alive that has nothing else to do', async () => {
+    const folder = folderOf(await classFolders({ a: 2 }));
+    const script = await workerFile(fileURLToPath(new URL('../../../test/one-batch.ts', import.meta.url)));
+    const args = [fileURLToPath(script), folder, (await workerFile()).href];
+    const printed = execFileSync(process.execPath, args, { timeout: 20_000 });
+    expect(printed.toString()).toBe('2 pictures\n');
   });
 
   it('says so when workers do not start, and when it was closed', async () => {

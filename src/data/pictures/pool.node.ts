@@ -18,6 +18,8 @@ import { workerFile } from './worker-file.node.js';
 export interface DecodePoolOptions {
   /** Threads; one per core unless told otherwise. */
   readonly workers?: number;
+  /** How long a worker may be silent beyond the time its pictures may take, before it is replaced. */
+  readonly graceSeconds?: number;
   /** Another module to run in them: tests let some die. */
   readonly worker?: URL;
 }
@@ -30,9 +32,9 @@ export interface JobAnswer {
 
 /** Jobs that a worker has at most: one to work on and one to go on with. */
 const depth = 2;
-/** What a worker may take to start, and beyond the limit of its pictures to answer. */
-const graceSeconds = 30;
 const defaultMaxSeconds = 60;
+/** A worker that has not begun by then never will. */
+const startSeconds = 60;
 
 interface Waiting {
   readonly job: PictureJob;
@@ -45,6 +47,7 @@ interface Waiting {
 export class DecodePool {
   readonly workers: number;
   readonly #file: URL | null;
+  readonly #graceSeconds: number;
   readonly #seats: Seat[] = [];
   readonly #queue: Waiting[] = [];
   readonly #specs = new Map<number, { spec: PictureSpec; cache: PictureCache | null }>();
@@ -56,11 +59,12 @@ export class DecodePool {
   deaths = 0;
 
   /** Threads start with the first job. @throws {ConfigError} */
-  constructor({ workers = availableParallelism(), worker }: DecodePoolOptions = {}) {
+  constructor({ workers = availableParallelism(), graceSeconds = 30, worker }: DecodePoolOptions = {}) {
     if (!Number.isInteger(workers) || workers < 1 || workers > 1024) {
       throw new ConfigError(`DecodePool: workers is a whole number from 1 up, not ${workers}`);
     }
     this.workers = workers;
+    this.#graceSeconds = graceSeconds;
     this.#file = worker ?? null;
   }
 
@@ -93,7 +97,7 @@ export class DecodePool {
     if (this.#closed) throw new ConfigError('DecodePool: it is closed');
     await (this.#starting ??= this.#start());
     const { cache, spec: about } = this.#specs.get(spec)!;
-    const seconds = graceSeconds + (about.maxSeconds ?? defaultMaxSeconds) * items.length;
+    const seconds = this.#graceSeconds + (about.maxSeconds ?? defaultMaxSeconds) * items.length;
     const job = { id: this.#ids++, spec, task, items, keep: keep && cache !== null };
     const answer = await this.#enqueue(job, seconds);
     return answer ?? this.#oneByOne(job, seconds);
@@ -244,6 +248,7 @@ class Seat {
   #hear(message: FromWorker): void {
     if (message.kind === 'ready') {
       this.#ready = true;
+      this.#watch();
       return;
     }
     if (message.kind === 'full') {
@@ -265,7 +270,8 @@ class Seat {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     if (this.#jobs.size === 0) return;
-    const seconds = Math.max(...[...this.#jobs.values()].map((waiting) => waiting.seconds));
+    const allowed = [...this.#jobs.values()].map(({ seconds }) => seconds);
+    const seconds = this.#ready ? Math.max(...allowed) : startSeconds;
     this.#timer = setTimeout(() => {
       void this.#worker.terminate();
       this.#die(null);
