@@ -83,6 +83,7 @@ function listen(): void {
       if (file !== undefined) void take(file);
     });
   }
+  document.getElementById('token-form')?.addEventListener('submit', (event) => event.preventDefault());
   let depth = 0;
   const over = (by: number) => {
     depth = by === 0 ? 0 : Math.max(0, depth + by);

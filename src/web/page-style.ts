@@ -75,7 +75,8 @@ progress { width: 100%; height: 6px; border: 0; border-radius: 3px; overflow: hi
 progress::-webkit-progress-bar { background: var(--line); }
 progress::-webkit-progress-value { background: var(--accent); transition: width .2s; }
 progress[hidden] { display: none; }
-.token { display: grid; gap: 4px; margin-bottom: 14px; font-size: .92rem; color: var(--soft); }
+.token label { display: grid; gap: 4px; }
+.token { margin: 0 0 14px; font-size: .92rem; color: var(--soft); }
 .token input { font: inherit; padding: 8px 12px; border-radius: 10px; border: 1px solid var(--line); background: var(--ground); color: var(--ink); }
 footer { padding-top: 18px; padding-bottom: 26px; color: var(--soft); font-size: .86rem; }
 footer p { margin: 0; }

@@ -37,8 +37,8 @@ export function renderPage({ title, classes, backend, model = '', preload = [], 
   const ahead = preload.map((file) => `\n<link rel="modulepreload" href="${escapeHtml(file)}">`).join('');
   const privacy = backend === 'local' ? 'privateLocal' : 'privateServer';
   const ask = `
-      <label class="token"><span data-text="tokenHint">${t.tokenHint}</span>
-        <input id="token" type="password" autocomplete="off" aria-label="${t.token}" data-label="token"></label>`;
+      <form class="token" id="token-form"><label><span data-text="tokenHint">${t.tokenHint}</span>
+        <input id="token" type="password" autocomplete="off" aria-label="${t.token}" data-label="token"></label></form>`;
   return `<!doctype html>
 <html lang="en">
 <head>

@@ -310,31 +310,6 @@ describe('the page', () => {
   });
 });
 
-describe('the page of a server', () => {
-  it('asks the server that it came from, with the token it is given, and shows what that refuses', async ({ skip }) => {
-    if (browser === null) return skip(noChromium);
-    const pageScript = await readFile(join(bundle, 'page.js'), 'utf8');
-    await using house = await serveLenet({ pageScript, token: 'secret' });
-    await using guest = await visit(browser, house.url);
-    const { page } = guest;
-    const buffer = Buffer.from(await png(5));
-    await page.setInputFiles('#file', { name: 'a.png', mimeType: 'image/png', buffer });
-    await page.waitForSelector('#status.wrong');
-    expect(await page.textContent('#status')).toBe(
-      'That did not work: The server needs a token: send the header Authorization: Bearer TOKEN.',
-    );
-    await page.fill('#token', 'secret');
-    await page.setInputFiles('#file', { name: 'a.png', mimeType: 'image/png', buffer });
-    await page.locator('#guesses li').first().waitFor();
-    const picture = await house.predict.prepare(await decodeImage(buffer, { channels: 1 }));
-    const [[wanted]] = await house.predict.predict([picture]);
-    expect(await page.locator('#guesses .name').first().textContent()).toBe(wanted.name);
-    expect(await page.textContent('footer')).toBe('The picture goes to this server and nowhere else; it is not kept.');
-    expect(guest.complaints.filter((line) => !line.includes('401'))).toEqual([]);
-    expect([...guest.origins]).toEqual([house.url]);
-  });
-});
-
 describe('the folder', () => {
   it('holds what its model needs, says how large it is, and its script is that of the README', async () => {
     const { site } = await exported('grey');
@@ -383,5 +358,30 @@ describe('the folder', () => {
     const model = foldBatchNorm(classifier.model, [3, 32, 32]);
     const site = join(folder, 'folded');
     expect((await exportWeb({ ...classifier, model, title: 'folded' }, site, { bundle })).modelFile).toBe('model.onnx');
+  });
+});
+
+describe('the page of a server', () => {
+  it('asks the server that it came from, with the token it is given, and shows what that refuses', async ({ skip }) => {
+    if (browser === null) return skip(noChromium);
+    const pageScript = await readFile(join(bundle, 'page.js'), 'utf8');
+    await using house = await serveLenet({ pageScript, token: 'secret' });
+    await using guest = await visit(browser, house.url);
+    const { page } = guest;
+    const buffer = Buffer.from(await png(5));
+    await page.setInputFiles('#file', { name: 'a.png', mimeType: 'image/png', buffer });
+    await page.waitForSelector('#status.wrong');
+    expect(await page.textContent('#status')).toBe(
+      'That did not work: The server needs a token: send the header Authorization: Bearer TOKEN.',
+    );
+    await page.fill('#token', 'secret');
+    await page.setInputFiles('#file', { name: 'a.png', mimeType: 'image/png', buffer });
+    await page.locator('#guesses li').first().waitFor();
+    const picture = await house.predict.prepare(await decodeImage(buffer, { channels: 1 }));
+    const [[wanted]] = await house.predict.predict([picture]);
+    expect(await page.locator('#guesses .name').first().textContent()).toBe(wanted.name);
+    expect(await page.textContent('footer')).toBe('The picture goes to this server and nowhere else; it is not kept.');
+    expect(guest.complaints.filter((line) => !line.includes('401'))).toEqual([]);
+    expect([...guest.origins]).toEqual([house.url]);
   });
 });
