@@ -282,7 +282,7 @@ describe('fovea train', () => {
     expect(out).toMatch(/test accuracy {2}\d+\.\d+ %/);
     expect(out).toMatch(/^actual ↓ +0 +1 +2 +3 +4 +5 +6 +7 +8 +9 +recall$/m);
     expect(out).toContain('saved in runs/a: model.safetensors');
-    expect(out).toContain('fovea predict runs/a digit.png');
+    expect(out).toContain('fovea predict runs/a picture.png');
 
     const run = await RunFolder.open(join(folder, 'runs/a'));
     expect(run.config.training).toMatchObject({ epochs: 3, batchSize: 16, lr: 3e-3, optimizer: 'adam' });

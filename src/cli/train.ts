@@ -237,8 +237,15 @@ async function finish({
   );
   if (report !== null) print(`report: ${pc.bold(join(path, 'report.html'))} (${bytes(report)}; opens in any browser)`);
   print(`\n${pc.bold('next')}`);
-  print(`  fovea predict ${path} digit.png        what is in a picture of yours`);
-  print(`  fovea eval ${path}                     measure it again`);
-  print(`  fovea train --resume --out ${path} --epochs ${flags.epochs + 2}   train it longer`);
-  print(`  fovea summary ${flags.model}, fovea plan ${flags.model}    look inside`);
+  const picture = 'picture.png';
+  const calls = [
+    [`fovea predict ${path} ${picture}`, 'what is in a picture of yours'],
+    [`fovea explain ${path} ${picture} --out why.png`, 'where it looks'],
+    [`fovea eval ${path}`, 'measure it again, or on other pictures'],
+    [`fovea train --resume --out ${path} --epochs ${flags.epochs + 2}`, 'train it longer'],
+    [`fovea export ${path} --web site`, 'a page that works anywhere; --onnx, --safetensors'],
+    [`fovea serve ${path}`, 'answer over HTTP'],
+  ];
+  const width = Math.max(...calls.map(([call]) => call.length));
+  for (const [call, what] of calls) print(`  ${call.padEnd(width)}  ${pc.dim(what)}`);
 }

@@ -5,6 +5,7 @@ export { cifar, isCifar } from './cifar.node.js';
 export { ClipDataset, type ClipDatasetOptions, type ClipSample, type ClipSet, openClips } from './clips.node.js';
 export { type IdxArray, parseIdx, readIdx } from './idx.js';
 export { fashionClasses, type MnistOptions, mnist } from './mnist.node.js';
+export { encodeNpz, type NpzFile, openNpz, parseNpz } from './npz.js';
 export * from './pictures/index.node.js';
 export {
   isTextTable,

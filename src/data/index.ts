@@ -20,7 +20,6 @@ export {
 } from './dataset.js';
 export { DataLoader, type DataLoaderOptions, type LoadedBatch, type LoaderPosition } from './loader.js';
 export { encodeNpy, isNpy, parseNpy } from './npy.js';
-export { encodeNpz, type NpzFile, openNpz, parseNpz } from './npz.js';
 export { batchTensors, normalizeTensor } from './on-device.js';
 export { contain, preprocess } from './preprocess.js';
 export { Random } from './random.js';
