@@ -49,6 +49,7 @@ interface Load {
   readonly residentMB: number;
 }
 
+const tooLarge = new Uint8Array(11_000_000);
 const folder = await mkdtemp(join(tmpdir(), 'fovea-serve-'));
 const results: { model: string; loads: Load[] }[] = [];
 try {
@@ -241,8 +242,6 @@ async function drive(
     residentMB: Math.round(Number(/^process_resident_memory_bytes (\S+)$/m.exec(metrics)?.[1]) / 1e6),
   };
 }
-
-const tooLarge = new Uint8Array(11_000_000);
 
 function sendBad(port: number, agent: Agent, { picture, cut }: Bodies, kind: number): Promise<string> {
   const jpeg = { 'Content-Type': 'image/jpeg' };
