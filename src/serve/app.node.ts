@@ -183,7 +183,9 @@ async function answerTo({ file, bytes }: Upload, top: number, signal: AbortSigna
   const { length } = bytes;
   let row: Promise<Float32Array>;
   try {
+    const start = performance.now();
     const data = await decoder.decode(bytes, signal);
+    metrics.decoded((performance.now() - start) / 1000);
     row = batcher.ask({ data, signal });
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;

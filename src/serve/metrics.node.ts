@@ -8,6 +8,8 @@ export interface Metrics {
   /** `route` is one of the server's own, so that nobody can fill the memory with names. */
   request(request: { route: string; status: number; seconds: number }): void;
   batch(batch: { pictures: number; size: number; milliseconds: number }): void;
+  /** From a picture's bytes to what the model takes, waiting for a worker included. */
+  decoded(seconds: number): void;
   decodeError(): void;
 }
 
@@ -46,6 +48,12 @@ export function makeMetrics(gauges: {
     buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2],
     registers,
   });
+  const decoding = new Histogram({
+    name: 'fovea_decode_duration_seconds',
+    help: 'Decoding a picture and bringing it to size, waiting for a worker included.',
+    buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5],
+    registers,
+  });
   const broken = new Counter({
     name: 'fovea_decode_errors_total',
     help: 'Files that were no pictures, damaged, or too large.',
@@ -74,6 +82,7 @@ export function makeMetrics(gauges: {
       batches.observe(pictures);
       computing.observe({ size }, milliseconds / 1000);
     },
+    decoded: (seconds) => decoding.observe(seconds),
     decodeError: () => broken.inc(),
   };
 }

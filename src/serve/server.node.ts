@@ -62,7 +62,7 @@ export async function serve(classifier: Classifier, options: ServeOptions = {}):
     onDrop: drop,
     onBatch: (batch) => metrics.batch(batch),
   });
-  const workers = Math.max(1, Math.min(4, Math.ceil(availableParallelism() / 2)));
+  const workers = Math.max(2, Math.min(4, availableParallelism()));
   const { maxPixels, timeoutMs } = limits;
   const maxSeconds = Math.ceil(timeoutMs / 1000);
   const decoder = new Decoder({ channels, preprocessing, fit, maxPixels, maxSeconds, workers, timeoutMs });
