@@ -256,6 +256,7 @@ describe('what it says of itself', () => {
       'fovea_request_duration_seconds_count{route="/predict"} 2',
       'fovea_batch_pictures_sum 1',
       'fovea_decode_errors_total 1',
+      'fovea_decode_duration_seconds_count 1',
       'fovea_queue_pictures 0',
       'fovea_requests_in_flight 1',
     ]) {
