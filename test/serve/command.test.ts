@@ -42,7 +42,11 @@ beforeAll(async () => {
   await cp(join(root, 'package.json'), join(folder, 'package.json'));
   run = await makeRun(join(folder, 'run'), { model: 'lenet5', classes: ['ant', 'bee', 'cat'], shape: [1, 28, 28] });
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
+const children = new Set<ChildProcess>();
+afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL'); // those of tests that failed
+  await rm(folder, { recursive: true, force: true });
+});
 
 interface Running {
   readonly child: ChildProcess;
@@ -53,6 +57,8 @@ interface Running {
 function fovea(...args: string[]) {
   const env = { ...process.env, NO_COLOR: '1', FOVEA_TOKEN: '' };
   const child = spawn(process.execPath, [join(folder, 'dist/cli/main.js'), ...args], { cwd: folder, env });
+  children.add(child);
+  child.once('close', () => children.delete(child));
   const lines: string[] = [];
   let err = '';
   child.stderr.on('data', (text) => (err += text));
