@@ -122,11 +122,12 @@ export class RunFolder {
 
   /** The finished weights: a file that stands by itself, for `loadModel` and `fovea predict` as for PyTorch. */
   async writeModel(tensors: Iterable<readonly [string, HostTensor]>): Promise<void> {
-    const { model, classes } = this.config;
+    const { model, classes, input } = this.config;
     // A network that was imported is no model of the registry: its weights alone cannot build it again.
     const built = registry.some(({ modelName, aliases }) => modelName === model.name || aliases?.includes(model.name));
     const named = { name: model.name, options: { ...model.options, numClasses: classes.length } };
-    const facts = writeFacts({ model: built ? named : null, preprocessing: this.preprocessing, classes });
+    const preprocessing = input.shape.length >= 3 ? this.preprocessing : null; // signals and texts go through none
+    const facts = writeFacts({ model: built ? named : null, preprocessing, classes });
     // `format: pt` is what other readers of safetensors look for before they accept a file.
     await writeSafetensors(this.modelPath, tensors, { format: 'pt', ...facts }, { int64: countsBatches });
   }

@@ -1,14 +1,20 @@
 /** The samples of a run, opened again: the very ones it was begun with, or others to measure it on. */
 
 import { type Dataset, openPictures, withClasses } from '../../data/all.node.js';
-import type { RunFolder } from '../../io/all.node.js';
+import type { RunConfig, RunFolder } from '../../io/all.node.js';
+import { importedName } from '../../io/imported.node.js';
+import { findModel, type ModelBuilder } from '../../models/index.js';
 import type { DataSummary } from '../../report/index.js';
 import { LookReport } from '../train/look-report.js';
 import { UsageError } from '../usage.js';
-import { chooseData, type DataChoice, formatOfChoice, fromJson } from './choice.js';
+import { divideArrays, readArrays, testArrays } from './arrays.js';
+import { checkUnchanged, chooseData, type DataChoice, formatOfChoice, fromJson } from './choice.js';
+import { reopenClips, testClips } from './clips.js';
+import { checkKind, kindOf } from './kinds.js';
 import { openMemory } from './memory.js';
 import type { OpenedData } from './opened.js';
 import { type PictureFlags, reopenPictures, testPictures } from './pictures.js';
+import { divideTexts, openTable, readVocabulary, testTexts } from './texts.js';
 
 export interface ForRunFlags extends PictureFlags {
   readonly json?: boolean;
@@ -16,13 +22,36 @@ export interface ForRunFlags extends PictureFlags {
   readonly limit?: number;
 }
 
-/** The parts that a run was begun with. */
+/** The parts that a run was begun with. @throws {UsageError} where the files have changed since */
 export async function reopenData(folder: RunFolder, choice: DataChoice, flags: ForRunFlags): Promise<OpenedData> {
-  const { seed, input } = folder.config;
+  const { path, config } = folder;
+  const { seed, input } = config;
   const format = await formatOfChoice(choice);
-  if (format !== 'pictures') return { ...(await openMemory(choice, format, { seed, normalize: null })), input };
-  const hooks = new LookReport(flags.json === true).hooks();
-  return reopenPictures(folder.path, choice, folder.preprocessing, { ...flags, seed, ...hooks });
+  switch (format) {
+    case 'pictures': {
+      const hooks = new LookReport(flags.json === true).hooks();
+      return reopenPictures(path, choice, folder.preprocessing, { ...flags, seed, ...hooks });
+    }
+    case 'clips':
+      return reopenClips(path, choice, input, { ...flags, seed });
+    case 'arrays': {
+      await checkUnchanged(choice);
+      const read = await readArrays(choice, modelOf(config));
+      return { ...(await divideArrays(read, choice, { seed, normalize: input })), input };
+    }
+    case 'texts': {
+      await checkUnchanged(choice);
+      const vocabulary = await readVocabulary(path);
+      return { ...divideTexts(await openTable(choice), choice, { seed, vocabulary }), input };
+    }
+    default:
+      return { ...(await openMemory(choice, format, { seed, normalize: null })), input };
+  }
+}
+
+/** What the model of a run takes; a network that was imported takes pictures. */
+export function modelOf({ model: { name } }: RunConfig): Pick<ModelBuilder, 'modelName' | 'inputKind'> {
+  return name === importedName ? { modelName: 'the imported network' } : findModel(name);
 }
 
 /** Samples to measure a run on. */
@@ -38,7 +67,7 @@ export interface Measurable {
 /** Other samples, by what the user calls them; or the run's own test, or what it watched where it has none. @throws {UsageError} */
 export async function openForRun(name: string | undefined, folder: RunFolder, flags: ForRunFlags): Promise<Measurable> {
   const own = name === undefined ? fromJson(folder.config.data) : null;
-  const choice = own ?? (await chooseData(name!));
+  const choice = own ?? (await chooseData(name!, modelOf(folder.config).inputKind));
   const { source } = choice;
   const limited = flags.limit === undefined ? choice : { ...choice, testLimit: flags.limit };
   const opened = own === null ? await openOthers(limited, folder, flags) : await reopenData(folder, limited, flags);
@@ -60,9 +89,37 @@ export async function openForRun(name: string | undefined, folder: RunFolder, fl
 }
 
 async function openOthers(choice: DataChoice, folder: RunFolder, flags: ForRunFlags): Promise<OpenedData> {
-  const { seed } = folder.config;
+  const { config } = folder;
+  const { seed, input, classes } = config;
+  const model = modelOf(config);
   const format = await formatOfChoice(choice);
-  if (format !== 'pictures') return openMemory(choice, format, { seed, normalize: null });
-  const hooks = new LookReport(flags.json === true).hooks();
-  return testPictures(await openPictures(choice.source), folder.preprocessing, { ...flags, seed, ...hooks });
+  if (format !== 'arrays') checkKind(model, kindOf[format], choice.source);
+  switch (format) {
+    case 'pictures': {
+      const hooks = new LookReport(flags.json === true).hooks();
+      return testPictures(await openPictures(choice.source), folder.preprocessing, { ...flags, seed, ...hooks });
+    }
+    case 'clips':
+      return testClips(choice, input, { ...flags, seed });
+    case 'arrays': {
+      const { layout } = (config.data ?? {}) as Partial<DataChoice>;
+      // Labels are places among the run's classes, unless those are called by numbers themselves.
+      const named = classes.some((name) => /^\d+$/.test(name)) ? undefined : classes;
+      const read = await readArrays({ ...choice, layout }, model, named);
+      checkShape(read.parts.train.shape, input.shape, choice.source);
+      return testArrays(read, choice, seed);
+    }
+    case 'texts': {
+      const { textColumn, labelColumn } = (config.data ?? {}) as Partial<DataChoice>;
+      const set = await openTable({ ...choice, textColumn, labelColumn });
+      return testTexts(set, choice, seed, await readVocabulary(folder.path));
+    }
+    default:
+      return openMemory(choice, format, { seed, normalize: null });
+  }
+}
+
+function checkShape(own: readonly number[], wanted: readonly number[], source: string): void {
+  if (own.join() === wanted.join()) return;
+  throw new UsageError(`${source} has samples of [${own.join(', ')}]; the run was trained with [${wanted.join(', ')}]`);
 }

@@ -5,10 +5,13 @@ import type { Normalization } from '../../train/index.js';
 import type { DataChoice, DataFormat } from './choice.js';
 import type { OpenedData } from './opened.js';
 
+/** What comes whole, and divided into training and test. */
+export type MemoryFormat = 'mnist' | 'idx' | 'cifar';
+
 /** `normalize`: what weights to begin from want; left out, the statistics of the training pictures. */
 export async function openMemory(
   choice: DataChoice,
-  format: Exclude<DataFormat, 'pictures'>,
+  format: MemoryFormat,
   { seed, normalize }: { seed: number; normalize: Normalization | null },
 ): Promise<OpenedData> {
   const { source, limit, testLimit, validation } = choice;
@@ -29,7 +32,7 @@ export async function openMemory(
   };
 }
 
-function read(source: string, format: Exclude<DataFormat, 'pictures'>): Promise<{ train: Dataset; test: Dataset }> {
+function read(source: string, format: MemoryFormat): Promise<{ train: Dataset; test: Dataset }> {
   switch (format) {
     case 'mnist':
       return mnist();

@@ -3,7 +3,6 @@
  * each part's pictures are kept in the run, so that whoever resumes or measures it sees the same ones.
  */
 
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   auditPictures,
@@ -22,12 +21,11 @@ import {
   transforms,
 } from '../../data/all.node.js';
 import type { JsonObject, RunConfig } from '../../io/all.node.js';
-import { fileError } from '../../io/file-error.node.js';
-import { array, literal, object, parseJson, string } from '../../io/schema.js';
 import type { Preprocessing } from '../../models/index.js';
 import type { DataSummary } from '../../report/index.js';
 import { FormatError } from '../../util/errors.js';
 import type { DataChoice } from './choice.js';
+import { defaultShare, limited, type Parts, readParts, summaryOf } from './divide.js';
 import type { OpenedData } from './opened.js';
 
 /** How decoding is done; decides no number. */
@@ -49,9 +47,6 @@ export interface OpenPicturesFlags extends PictureFlags {
 
 /** Statistics are taken from at most so many training pictures. */
 const picturesForStatistics = 5000;
-/** Set aside where neither the source nor the user says how many. */
-const defaultShare = 0.1;
-
 /**
  * Looks at a set and divides it. `preprocessing` without `mean` and `std` gets those of the training pictures.
  * @throws {FormatError} when no part is left to train on
@@ -84,11 +79,6 @@ export async function beginPictures(
   }
 }
 
-const partsSchema = object(
-  { format: literal('fovea-data'), train: array(string), validation: array(string), test: array(string) },
-  { leftOut: array(string) },
-);
-
 /** The same pictures as before, by the names in the run's data.json. One that is gone counts as unreadable; its place is kept. */
 export async function reopenPictures(
   run: string,
@@ -120,9 +110,9 @@ export function testPictures(
   return { ...opened, summary: summaryOf(set.classes, parts), parts: null };
 }
 
-type Parts = Readonly<Record<'train' | 'validation' | 'test', PictureSample[]>>;
+type PictureParts = Parts<PictureSample>;
 
-function divide(set: PictureSet, audit: PictureAudit, choice: DataChoice, seed: number): Parts {
+function divide(set: PictureSet, audit: PictureAudit, choice: DataChoice, seed: number): PictureParts {
   const leaveOut = new Set(audit.leaveOut);
   const good = set.samples.filter(({ name }) => !leaveOut.has(name));
   const parts = splitSamples(good, {
@@ -140,14 +130,15 @@ interface Shared extends Omit<OpenPicturesFlags, 'cache'> {
   readonly cache: PictureCache | null;
 }
 
-function datasets(set: PictureSet, parts: Parts, preprocessing: Preprocessing, choice: DataChoice, shared: Shared) {
-  const { limit, testLimit } = choice;
+function datasets(
+  set: PictureSet,
+  parts: PictureParts,
+  preprocessing: Preprocessing,
+  choice: DataChoice,
+  shared: Shared,
+) {
   const { pool, cache, strict, onSkip } = shared;
-  const cut = {
-    ...parts,
-    train: some(parts.train, limit, shared.seed),
-    test: some(parts.test, testLimit, shared.seed),
-  };
+  const cut = limited(parts, choice, shared.seed);
   const open = (samples: readonly PictureSample[], augment: transforms.PictureTransform[] = []) =>
     new PictureDataset({
       samples,
@@ -178,16 +169,6 @@ function datasets(set: PictureSet, parts: Parts, preprocessing: Preprocessing, c
   };
 }
 
-/** The first ones of a shuffle, in their order: of every class some. */
-function some(samples: PictureSample[], limit: number | undefined, seed: number): PictureSample[] {
-  if (limit === undefined || limit >= samples.length) return samples;
-  const { validation } = splitSamples(
-    samples.map(({ split: _, ...rest }) => rest),
-    { validation: limit / samples.length, seed },
-  );
-  return validation;
-}
-
 async function statisticsOf(train: PictureDataset): Promise<{ mean: number[]; std: number[] }> {
   const { mean, std } = await computeMeanStd(take(train, picturesForStatistics), { batchSize: 64 });
   const four = (values: readonly number[]) => values.map((v) => Number(v.toFixed(4)));
@@ -198,7 +179,7 @@ function cacheOf({ cache = defaultCacheBytes() }: PictureFlags): PictureCache | 
   return cache === 0 ? null : new PictureCache(cache);
 }
 
-function namesOf(parts: Parts, audit: PictureAudit): JsonObject {
+function namesOf(parts: PictureParts, audit: PictureAudit): JsonObject {
   const names = (samples: readonly PictureSample[]) => samples.map(({ name }) => name);
   return {
     format: 'fovea-data',
@@ -209,32 +190,11 @@ function namesOf(parts: Parts, audit: PictureAudit): JsonObject {
   };
 }
 
-async function readParts(run: string) {
-  const file = join(run, 'data.json');
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (error) {
-    throw fileError('read', file, error);
-  }
-  return parseJson(text, partsSchema, file);
-}
-
 /** A picture that was there when the run began. Its class is told from its name, where a folder of that is called so. */
 function gone(set: PictureSet, name: string): PictureSample {
   const folders = name.split('/');
   const label = set.classes.findIndex((known) => folders.includes(known));
   return { name, label: Math.max(0, label), source: { kind: 'file', path: join(set.path, name) } };
-}
-
-function summaryOf(classes: readonly string[], parts: Parts): DataSummary {
-  const counts = (samples: readonly PictureSample[]) => {
-    const out = new Array<number>(classes.length).fill(0);
-    for (const { label } of samples) out[label]++;
-    return out;
-  };
-  const [train, validation, test] = [counts(parts.train), counts(parts.validation), counts(parts.test)];
-  return { classes: classes.map((name, c) => ({ name, train: train[c], validation: validation[c], test: test[c] })) };
 }
 
 function factsOf({ sizes, findings }: PictureAudit): Partial<DataSummary> {

@@ -1,10 +1,12 @@
 /** The options of `fovea train`, and which of them decide the numbers of a run. */
 
 import type { Command } from 'commander';
+import type { ArrayLayout } from '../../data/index.js';
 import type { JsonObject } from '../../io/index.js';
 import type { DeviceFlags } from '../options.js';
 import { decimal, modelOption, numberOfBytes, oneOf, several, wholeNumber } from '../usage.js';
 
+const layouts = ['NHW', 'NHWC', 'NCHW', 'NDHW', 'NDHWC', 'NCDHW', 'NCL', 'NLC'] as const;
 const optimizers = ['adam', 'adamw', 'sgd'] as const;
 const schedules = ['constant', 'cosine'] as const;
 const augmentations = ['none', 'light', 'standard', 'rand', 'trivial', 'auto'] as const;
@@ -21,6 +23,11 @@ export interface Flags extends DeviceFlags {
   headEpochs?: number;
   backboneRate?: number;
   size?: number;
+  frames?: number;
+  length?: number;
+  layout?: ArrayLayout;
+  textColumn?: string;
+  labelColumn?: string;
   augment?: (typeof augmentations)[number];
   flip?: boolean;
   statistics?: (typeof statistics)[number];
@@ -90,17 +97,26 @@ export const trainingFlags = [
   'headEpochs',
   'backboneRate',
   'size',
+  'frames',
+  'length',
   'augment',
   'statistics',
 ] as const;
-export const dataFlags = ['limit', 'testLimit', 'validation', 'test'] as const;
+export const dataFlags = ['limit', 'testLimit', 'validation', 'test', 'layout', 'textColumn', 'labelColumn'] as const;
 
 /** Declares them all, in groups as `--help` shows them. */
 export function withTraining(command: Command): Command {
   const share = () => decimal({ above: 0, below: 1 });
   return command
-    .argument('[data]', 'mnist, a folder of class folders, a .csv, .parquet or .tar, or the files of MNIST or CIFAR')
-    .option('--model <name>', 'which network: a name from `fovea models` (default: classic for mnist, mobilenet_v2)')
+    .argument(
+      '[data]',
+      'mnist; pictures: a folder of class folders, a .csv, .parquet or .tar, the files of MNIST or CIFAR; ' +
+        'arrays: an .npz, or x.npy,y.npy; clips: a folder of class folders with a folder of frames or an .npy for each; texts: a .csv with the columns text and label',
+    )
+    .option(
+      '--model <name>',
+      'which network: a name from `fovea models` (default: classic for mnist and arrays, textcnn for texts, else mobilenet_v2)',
+    )
     .option('--option <name=value>', 'how the network is built, several times if need be: stem=cifar', modelOption, {})
     .option('--out <folder>', 'where to keep the run (default: a new folder in runs/)')
     .option('--resume', 'go on with the run in --out')
@@ -144,6 +160,16 @@ export function withTraining(command: Command): Command {
       'memory for resized pictures, such as 500MB (default: a quarter of what is free)',
       numberOfBytes,
     )
+
+    .optionsGroup('Clips, texts, arrays:')
+    .option('--frames <n>', 'of clips: how many frames the model sees (default: its own)', wholeNumber())
+    .option('--length <n>', 'of texts: words the model sees (default: enough for 95 % of them)', wholeNumber())
+    .option(
+      '--text-column <name>',
+      'of texts: the column they are in, by name or place from 0 (default: text, review …)',
+    )
+    .option('--label-column <name>', 'of texts: the column of the classes (default: label, class …)')
+    .option('--layout <axes>', `of arrays: which axis is which: ${layouts.join(', ')}`, oneOf(layouts))
 
     .optionsGroup('Training:')
     .option('--epochs <n>', 'how often to go through the training pictures', wholeNumber(), 1)

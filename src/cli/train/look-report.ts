@@ -23,7 +23,14 @@ export class LookReport {
     };
   }
 
-  /** How the pictures were divided. */
+  /** A sample that is not used. */
+  leftOut(name: string, reason: string): void {
+    this.#skipped++;
+    if (this.json) printJson({ event: 'left-out', name, reason });
+    else this.#tell('left out', `${name}: ${reason}`);
+  }
+
+  /** How the samples were divided. */
   close({ train, validation, test }: OpenedData): void {
     const counts = { train: train.length, validation: validation?.length ?? 0, test: test?.length ?? 0 };
     if (this.json) printJson({ event: 'parts', ...counts });
@@ -60,7 +67,12 @@ export class LookReport {
   #skip({ name, reason, replacedBy }: SkippedPicture): void {
     this.#skipped++;
     if (this.json) printJson({ event: 'skipped', name, reason, replacedBy });
-    else if (this.#skipped <= mostNamed) process.stderr.write(`${pc.yellow('skipped')}  ${name}: ${reason}\n`);
-    else if (this.#skipped === mostNamed + 1) process.stderr.write(`${pc.yellow('skipped')}  more, not named here\n`);
+    else this.#tell('skipped', `${name}: ${reason}`);
+  }
+
+  #tell(what: string, text: string): void {
+    if (this.#skipped > mostNamed + 1) return;
+    const shown = this.#skipped <= mostNamed ? text : 'more, not named here';
+    process.stderr.write(`${pc.yellow(what)}  ${shown}\n`);
   }
 }

@@ -27,7 +27,7 @@ export async function trainerOptions({ data, config, model }: Run, flags: Flags)
       batchSize,
       seed,
       transform: mixing(flags, classes.length),
-      prefetch: data.parts === null && config.data?.format !== 'pictures' ? 1 : prefetch,
+      prefetch: ['pictures', 'clips'].includes(String(config.data?.format)) ? prefetch : 1,
       ...(flags.balance ? { sampler: balancedSampler(labels) } : { shuffle: true }),
     }),
     validation: data.validation ?? undefined,

@@ -1,0 +1,92 @@
+/** Samples divided into parts, by seed and class: one rule for pictures, clips, arrays and texts. Which names are in which part is kept in the run. */
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Dataset, splitSamples } from '../../data/all.node.js';
+import { fileError } from '../../io/file-error.node.js';
+import { array, literal, object, parseJson, string } from '../../io/schema.js';
+import type { DataSummary } from '../../report/index.js';
+import type { DataChoice } from './choice.js';
+
+/** Set aside where neither the source nor the user says how many. */
+export const defaultShare = 0.1;
+
+export interface Parts<T> {
+  readonly train: readonly T[];
+  readonly validation: readonly T[];
+  readonly test: readonly T[];
+}
+
+interface Labelled {
+  readonly label: number;
+}
+
+/** Parts that are there stay; of an undivided set a tenth each is set aside for validation and test, of a divided one a tenth for validation. */
+export function divide<T extends Labelled>(given: Parts<T>, choice: DataChoice, seed: number): Parts<T> {
+  const divided = given.validation.length + given.test.length > 0;
+  const shares = {
+    validation: choice.validation ?? defaultShare,
+    test: choice.test ?? (divided ? 0 : defaultShare),
+  };
+  const { train, validation, test } = splitSamples(standIns(given.train), {
+    validation: given.validation.length > 0 ? 0 : shares.validation,
+    test: given.test.length > 0 ? 0 : shares.test,
+    seed,
+  });
+  const of = (part: typeof train) => part.map(({ name }) => given.train[Number(name)]);
+  return {
+    train: of(train),
+    validation: given.validation.length > 0 ? given.validation : of(validation),
+    test: given.test.length > 0 ? given.test : of(test),
+  };
+}
+
+/** As many as the user limits the training and the test to. */
+export function limited<T extends Labelled>(parts: Parts<T>, { limit, testLimit }: DataChoice, seed: number): Parts<T> {
+  return { ...parts, train: some(parts.train, limit, seed), test: some(parts.test, testLimit, seed) };
+}
+
+/** The first ones of a shuffle, in their order: of every class some. */
+export function some<T extends Labelled>(samples: readonly T[], limit: number | undefined, seed: number): readonly T[] {
+  if (limit === undefined || limit >= samples.length) return samples;
+  const { validation } = splitSamples(standIns(samples), { validation: limit / samples.length, seed });
+  return validation.map(({ name }) => samples[Number(name)]);
+}
+
+/** Only labels matter for dividing; the name is the place. */
+function standIns(samples: readonly Labelled[]) {
+  return samples.map(({ label }, i) => ({ name: String(i), label, source: { kind: 'file', path: '' } as const }));
+}
+
+const partsSchema = object(
+  { format: literal('fovea-data'), train: array(string), validation: array(string), test: array(string) },
+  { leftOut: array(string) },
+);
+
+/** The names in a run's data.json. @throws {FileError} @throws {FormatError} */
+export async function readParts(run: string) {
+  const file = join(run, 'data.json');
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw fileError('read', file, error);
+  }
+  return parseJson(text, partsSchema, file);
+}
+
+/** How many of each class there are, for the report. */
+export function summaryOf(classes: readonly string[], parts: Parts<Labelled>): DataSummary {
+  const counts = (samples: readonly Labelled[]) => {
+    const out = new Array<number>(classes.length).fill(0);
+    for (const { label } of samples) out[label]++;
+    return out;
+  };
+  const [train, validation, test] = [counts(parts.train), counts(parts.validation), counts(parts.test)];
+  return { classes: classes.map((name, c) => ({ name, train: train[c], validation: validation[c], test: test[c] })) };
+}
+
+/** The samples of a data set by place and label, as `divide` takes them. */
+export function placesOf(dataset: Dataset | null): { label: number; index: number }[] {
+  return dataset === null ? [] : Array.from(dataset.labels, (label, index) => ({ label, index }));
+}

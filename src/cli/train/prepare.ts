@@ -1,0 +1,90 @@
+/** Data and model brought together, where samples are pictures: those that are whole in memory, and files. */
+
+import { openClips, openPictures, type PictureSet, type Vocabulary } from '../../data/all.node.js';
+import { decodeImage, type JsonObject } from '../../io/all.node.js';
+import type { ModelBuilder } from '../../models/index.js';
+import type { Module } from '../../nn/index.js';
+import { ConfigError } from '../../util/errors.js';
+import type { DataChoice } from '../data/choice.js';
+import { checkKind } from '../data/kinds.js';
+import { type MemoryFormat, openMemory } from '../data/memory.js';
+import type { OpenedData } from '../data/opened.js';
+import { beginPictures } from '../data/pictures.js';
+import type { Flags } from './flags.js';
+import { LookReport } from './look-report.js';
+import { checkFit, makeModel } from './new-model.js';
+import { augmentation, preprocessingFor } from './picture-settings.js';
+
+/** What a run begins with. */
+export interface Prepared {
+  readonly data: OpenedData;
+  readonly choice: DataChoice;
+  readonly classes: readonly string[];
+  readonly model: Module;
+  /** What the model was built with. */
+  readonly options: JsonObject;
+  /** Of texts: kept in the run. */
+  readonly vocabulary?: Vocabulary;
+}
+
+export async function prepareMemory(
+  build: ModelBuilder,
+  choice: DataChoice,
+  format: MemoryFormat,
+  flags: Flags,
+): Promise<Prepared> {
+  const first = await openMemory(choice, format, { seed: flags.seed, normalize: null });
+  const { shape, classes } = first.train;
+  const { model, options, wanted } = await makeModel(build, shape[0], classes.length, flags);
+  checkFit(build, options, shape, classes.length);
+  const fits = wanted !== null && wanted.mean.length === shape[0];
+  const input = fits ? { ...first.input, mean: [...wanted.mean], std: [...wanted.std] } : first.input;
+  return { data: { ...first, input }, choice, classes, model, options };
+}
+
+export async function prepareFiles(build: ModelBuilder, choice: DataChoice, flags: Flags): Promise<Prepared> {
+  const set = await openFiles(build, choice);
+  const { classes } = set;
+  const channels = await channelsOf(set, build, flags);
+  const { model, options, wanted } = await makeModel(build, channels, classes.length, flags);
+  const preprocessing = preprocessingFor(build, wanted, { channels, size: flags.size, statistics: flags.statistics });
+  checkFit(build, options, [channels, ...preprocessing.crop], classes.length);
+  const chosen = { ...choice, transforms: augmentation(preprocessing, flags) };
+  const report = new LookReport(flags.json === true);
+  const data = await beginPictures(set, chosen, preprocessing, { ...flags, ...report.hooks() });
+  report.close(data);
+  return { data, choice: chosen, classes, model, options };
+}
+
+/** @throws {UsageError} where what lies there is clips to somebody else */
+async function openFiles(build: ModelBuilder, { source }: DataChoice): Promise<PictureSet> {
+  try {
+    return await openPictures(source);
+  } catch (error) {
+    if (error instanceof ConfigError && (await openClips(source).catch(() => null)) !== null)
+      checkKind(build, 'video', source);
+    throw error;
+  }
+}
+
+/** One where every picture is grey (asked of some) and nothing else is wanted, else three. */
+async function channelsOf(set: PictureSet, build: ModelBuilder, { option, weights }: Flags): Promise<1 | 3> {
+  if (option.inChannels === 1 || option.inChannels === 3) return option.inChannels;
+  if (weights !== undefined) return build.input[0] === 1 ? 1 : 3;
+  const asked = 16;
+  for (let i = 0; i < asked; i++) {
+    const sample = set.samples[Math.floor((i * set.samples.length) / asked)];
+    if (sample?.source.kind !== 'file') return 3;
+    const picture = await decodeImage(sample.source.path, { channels: 3 }).catch(() => null);
+    if (picture !== null && !isGrey(picture.data)) return 3;
+  }
+  return 1;
+}
+
+function isGrey(planes: Uint8Array): boolean {
+  const plane = planes.length / 3;
+  for (let i = 0; i < plane; i++) {
+    if (planes[i] !== planes[plane + i] || planes[i] !== planes[2 * plane + i]) return false;
+  }
+  return true;
+}
