@@ -1,14 +1,7 @@
-/**
- * The `fovea` command as users meet it: a process of its own. It is bundled afresh, so what is tested is the source as it stands.
- */
+/** The `fovea` command as users meet it: a process of its own, made from the sources as they stand. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
-
-const root = fileURLToPath(new URL('..', import.meta.url));
+import { packageFromSources } from './dist.js';
 
 export interface Ended {
   readonly code: number | null;
@@ -29,30 +22,12 @@ export class Command {
     /** Where it runs: a folder of the test's own. */
     readonly folder: string,
     readonly main: string,
+    readonly remove: () => Promise<void>,
   ) {}
 
-  /** Bundles the command, in a folder from which it finds the packages. */
-  static async build(): Promise<Command> {
-    const cache = join(root, 'node_modules', '.cache');
-    await mkdir(cache, { recursive: true });
-    const folder = await mkdtemp(join(cache, 'fovea-cli-'));
-    await build({
-      entryPoints: [join(root, 'src/cli/main.ts')],
-      outdir: join(folder, 'dist', 'cli'),
-      bundle: true,
-      splitting: true,
-      platform: 'node',
-      target: 'node20',
-      format: 'esm',
-      packages: 'external',
-      logLevel: 'error',
-    });
-    await cp(join(root, 'package.json'), join(folder, 'package.json'));
-    return new Command(folder, join(folder, 'dist', 'cli', 'main.js'));
-  }
-
-  remove(): Promise<void> {
-    return rm(this.folder, { recursive: true, force: true });
+  static async build(options?: { web?: boolean }): Promise<Command> {
+    const { folder, main, remove } = await packageFromSources(options);
+    return new Command(folder, main, remove);
   }
 
   /** Runs it to its end. */

@@ -1,7 +1,7 @@
 /** The HTML report of a run: what its folder knows, beside an evaluation. */
 
 import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { type Dataset, sampleName, sampleText } from '../data/index.js';
 import type { Json, JsonObject } from '../io/index.js';
 import type { RunFolder } from '../io/index.node.js';
@@ -40,7 +40,7 @@ export async function writeRunReport(
     evaluation,
     facts: { parameters, input: config.input.shape, weights, device, seed: config.seed, version: await version() },
     history: parseHistory(metrics),
-    watched: config.data?.validation === undefined ? 'test' : 'validation',
+    watched: (await watchesValidation(folder)) ? 'validation' : 'test',
     learningRates,
     summary,
     config: config as unknown as JsonObject,
@@ -49,6 +49,14 @@ export async function writeRunReport(
     textOf: (index) => sampleText(dataset, index),
     pictureOf: picturesOf(dataset),
   });
+}
+
+/** Whether samples were set aside to watch: asked for, or kept in the run as a part of its own. */
+async function watchesValidation({ path, config }: RunFolder): Promise<boolean> {
+  if (config.data?.validation !== undefined) return true;
+  const text = await readFile(join(path, 'data.json'), 'utf8').catch(() => null);
+  const parts = text === null ? null : (JSON.parse(text) as { validation?: unknown });
+  return Array.isArray(parts?.validation) && parts.validation.length > 0;
 }
 
 /** The command that trains this run again, from its config.json; null for a network that was imported. */
