@@ -1,7 +1,7 @@
 /** `fovea explain RUN PICTURE…`: where a model looks, what its layers answer and what its filters are, as a PNG and in numbers. */
 
 import { basename } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import pc from 'picocolors';
 import { batchTensors, normalizeTensor, resize } from '../data/index.js';
 import {
@@ -57,11 +57,10 @@ export function command(): Command {
   )
     .argument('<run>', 'the folder of a run, or a file of weights: .safetensors, .pth, .pt')
     .argument('[picture...]', 'PNG, JPEG, WebP … files, folders of them, patterns in quotes')
-    .option(
-      '--method <names>',
-      'which methods, with commas between, or all; see below',
-      methodsNamed,
-      methodsNamed('grad-cam'),
+    .addOption(
+      new Option('--method <names>', 'which methods, with commas between, or all; see below')
+        .argParser(methodsNamed)
+        .default(methodsNamed('grad-cam'), 'grad-cam'),
     )
     .option('--layer <path>', 'of class activation maps: the layer; auto takes the last one with maps', 'auto')
     .option('--class <name>', 'the class to explain: its name or number; top takes the likeliest', 'top')

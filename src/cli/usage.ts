@@ -80,11 +80,3 @@ export function modelOption(text: string, before: JsonObject): JsonObject {
 export function several(text: string, before: readonly string[]): string[] {
   return [...before, text];
 }
-
-/** 500MB, 2GB, 1000000: powers of 1000, or of 1024 with an i (MiB). */
-export function numberOfBytes(text: string): number {
-  const [, digits, unit] = /^(\d+(?:\.\d+)?)\s*([kmgt]?i?b?)$/i.exec(text.trim()) ?? [];
-  if (digits === undefined) throw new InvalidArgumentError('It is a number of bytes, such as 500MB or 2GiB.');
-  const power = 'kmgt'.indexOf(unit.charAt(0).toLowerCase() || '-') + 1;
-  return Math.round(Number(digits) * (/i/i.test(unit) ? 1024 : 1000) ** power);
-}

@@ -14,6 +14,7 @@ import { type Preprocessing, registry } from '../models/index.js';
 import { ConfigError, FormatError } from '../util/errors.js';
 import { makeFolder, removeLeftovers, writeFileAtomic } from './atomic.node.js';
 import { FileError, fileError } from './file-error.node.js';
+import { writeFit } from './fit.js';
 import type { HostTensor } from './host-tensor.js';
 import { readSafetensors, writeSafetensors } from './safetensors.node.js';
 import {
@@ -129,7 +130,8 @@ export class RunFolder {
     const preprocessing = input.shape.length >= 3 ? this.preprocessing : null; // signals and texts go through none
     const facts = writeFacts({ model: built ? named : null, preprocessing, classes });
     // `format: pt` is what other readers of safetensors look for before they accept a file.
-    await writeSafetensors(this.modelPath, tensors, { format: 'pt', ...facts }, { int64: countsBatches });
+    const fit = writeFit(this.config.input.resize === undefined ? 'contain' : 'crop');
+    await writeSafetensors(this.modelPath, tensors, { format: 'pt', ...facts, ...fit }, { int64: countsBatches });
   }
 
   /** Whether the finished weights are there. */

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import type { ArrayLayout } from '../../data/index.js';
 import type { JsonObject } from '../../io/index.js';
 import type { DeviceFlags } from '../options.js';
-import { decimal, modelOption, numberOfBytes, oneOf, several, wholeNumber } from '../usage.js';
+import { amount, decimal, modelOption, oneOf, several, wholeNumber } from '../usage.js';
 
 const layouts = ['NHW', 'NHWC', 'NCHW', 'NDHW', 'NDHWC', 'NCDHW', 'NCL', 'NLC'] as const;
 const optimizers = ['adam', 'adamw', 'sgd'] as const;
@@ -157,8 +157,8 @@ export function withTraining(command: Command): Command {
     .option('--workers <n>', 'threads that decode (default: one per core)', wholeNumber())
     .option(
       '--cache <bytes>',
-      'memory for resized pictures, such as 500MB (default: a quarter of what is free)',
-      numberOfBytes,
+      'memory for resized pictures, such as 500MB; 0 keeps none (default: a quarter of what is free)',
+      (text) => (text === '0' ? 0 : amount(text)),
     )
 
     .optionsGroup('Clips, texts, arrays:')
