@@ -1,40 +1,53 @@
-/** `fovea predict RUN PICTURE…`: what a trained model, or one with published weights, sees in pictures. */
+/** `fovea predict RUN PICTURE…`: what a trained model, or one with published weights, sees in pictures; of a run on texts, what they are. */
 
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { decodeImage, FileError, type Picture } from '../io/all.node.js';
-import { type Classifier, openClassifier, type Prediction, type RunWeights } from '../train/all.node.js';
+import { type Classifier, openClassifier, type RunWeights } from '../train/all.node.js';
 import { FormatError } from '../util/errors.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
-import { percent, print, printJson } from './output.js';
+import { print, printJson } from './output.js';
 import { type PictureFile, pictureFiles } from './picture-files.js';
-import { oneOf, wholeNumber } from './usage.js';
+import { knowsTexts, predictTexts } from './predict-texts.js';
+import { showPrediction } from './predictions.js';
+import { oneOf, several, wholeNumber } from './usage.js';
 
 interface Flags extends DeviceFlags {
   top: number;
   invert?: boolean;
   weights?: RunWeights;
   model?: string;
+  text: string[];
+  lines?: boolean;
   json?: boolean;
 }
 
 export function command(): Command {
   const made = newCommand(
     'predict',
-    'Says what is in pictures. They are brought to the size and colours the model was trained with.',
+    'Says what is in pictures, or what texts are. Pictures are brought to the size and colours the model was trained with.',
     'fovea predict runs/a digit.png',
     'fovea predict runs/a scans/*.png --invert --top 1',
     'fovea predict runs/pets photos "scans/*.webp" --top 5 --json      folders and patterns too',
     'curl -s https://example.org/cat.jpg | fovea predict runs/pets -',
+    'fovea predict runs/reviews --text "A film to fall asleep in."      of a run on texts',
+    'fovea predict runs/reviews --lines comments.txt                    each line is a text; - for standard input',
     'fovea predict resnet50.pth dog.jpg         weights from PyTorch or timm: the model is told from their names',
   )
     .argument('<run>', 'the folder of a run, or a file of weights: .safetensors, .pth, .pt')
-    .argument('[picture...]', 'PNG, JPEG, WebP … files, folders of them, patterns in quotes, - for standard input')
+    .argument(
+      '[picture...]',
+      'PNG, JPEG, WebP … files, folders of them, patterns in quotes, - for standard input; files of text',
+    )
     .option('--top <n>', 'how many guesses to show', wholeNumber(), 3)
     .option('--invert', 'exchange light and dark: MNIST is white on black, ink on paper is the other way round')
     .option('--weights <which>', 'of a run: model (the finished ones), last, best', oneOf(['model', 'last', 'best']))
+    .option('--text <text>', 'of a run on texts: the text itself, several times if need be', several, [])
+    .option('--lines', 'of a run on texts: every line of the files is a text of its own')
     .option('--model <name>', 'of a file of weights: which model it is for, where that cannot be told');
   return withJson(withDevice(made)).action(async (path: string, given: string[], flags: Flags) => {
+    if (flags.text.length > 0 || flags.lines === true || (await knowsTexts(path)))
+      return predictTexts(path, given, flags);
     const files = await pictureFiles(given);
     const seer = await openClassifier(path, flags);
     if (seer.report !== null && !flags.json) announce(seer);
@@ -53,7 +66,7 @@ export function command(): Command {
           continue;
         }
         const [best] = await seer.predict([picture], { top: flags.top });
-        show(name, best, flags);
+        showPrediction(name, best, flags);
         if (!flags.json && looksInverted(picture, seer)) {
           print(pc.yellow('  looks dark on light, but the model learned light on dark: try --invert'));
         }
@@ -78,16 +91,6 @@ async function open(file: PictureFile, { channels, prepare }: Classifier, { inve
     if (error instanceof FormatError || error instanceof FileError) return error;
     throw error;
   }
-}
-
-function show(file: string, best: readonly Prediction[], { json }: Flags): void {
-  if (json) {
-    const top = best.map(({ name, index, probability }) => ({ class: name, index, probability }));
-    printJson({ event: 'prediction', file, class: best[0].name, probability: best[0].probability, top });
-    return;
-  }
-  const [first, ...others] = best.map(({ name, probability }) => `${name} ${percent(probability)}`);
-  print(`${file}  ${pc.bold(pc.green(first))}${others.length > 0 ? pc.dim(`  then ${others.join(', ')}`) : ''}`);
 }
 
 /** Where training pictures were mostly dark and the border of this one is light. */

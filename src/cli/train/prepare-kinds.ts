@@ -8,6 +8,8 @@ import type { Normalization } from '../../train/index.js';
 import { divideArrays, readArrays, tokenCount } from '../data/arrays.js';
 import { type DataChoice, type DataFormat, digestOf } from '../data/choice.js';
 import { beginClips, type ClipShape, clipChannels } from '../data/clips.js';
+import { defaultShare } from '../data/divide.js';
+import type { OpenedData } from '../data/opened.js';
 import { divideTexts, openTable, vocabularyOf } from '../data/texts.js';
 import { grouped, print } from '../output.js';
 import { UsageError } from '../usage.js';
@@ -55,7 +57,12 @@ export async function prepareArrays(build: ModelBuilder, choice: DataChoice, fla
   const normalize = isTokens ? null : statisticsFor(wanted, channels, flags);
   const data = await divideArrays(read, kept, { seed: flags.seed, normalize });
   new LookReport(flags.json === true).close(data);
-  return { data, choice: kept, classes, model, options };
+  return { data, choice: watching(kept, data), classes, model, options };
+}
+
+/** Says in config.json that there is a part to watch, also where nobody asked for one. */
+function watching(choice: DataChoice, { validation }: OpenedData): DataChoice {
+  return validation === null ? choice : { ...choice, validation: choice.validation ?? defaultShare };
 }
 
 /** A folder of clips or volumes. */
@@ -139,5 +146,5 @@ export async function prepareTexts(build: ModelBuilder, choice: DataChoice, flag
   new LookReport(flags.json === true).close(data);
   const { model, options } = await makeModel(build, words, classes.length, { ...flags, option: option as JsonObject });
   checkFit(build, options, data.input.shape, classes.length);
-  return { data, choice: kept, classes, model, options, vocabulary: data.vocabulary };
+  return { data, choice: watching(kept, data), classes, model, options, vocabulary: data.vocabulary };
 }
