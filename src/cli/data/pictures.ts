@@ -25,7 +25,7 @@ import type { Preprocessing } from '../../models/index.js';
 import type { DataSummary } from '../../report/index.js';
 import { FormatError } from '../../util/errors.js';
 import type { DataChoice } from './choice.js';
-import { defaultShare, limited, type Parts, readParts, summaryOf } from './divide.js';
+import { defaultShare, limited, type Parts, readParts, some, summaryOf } from './divide.js';
 import type { OpenedData } from './opened.js';
 
 /** How decoding is done; decides no number. */
@@ -42,6 +42,8 @@ export interface OpenPicturesFlags extends PictureFlags {
   readonly check?: 'full' | 'headers';
   onAuditProgress?(done: number, total: number): void;
   onAudit?(audit: PictureAudit): void;
+  /** A picture of a test that cannot be read, and is left out. */
+  onUnreadable?(name: string, reason: string): void;
   onSkip?(skipped: SkippedPicture): void;
 }
 
@@ -96,18 +98,30 @@ export async function reopenPictures(
   return { ...opened, summary: summaryOf(set.classes, parts), parts: null };
 }
 
-/** A set as it lies, to measure with: its test part where it has parts, else all of it. */
-export function testPictures(
+/** A set as it lies, to measure with: its test part where it has parts, else all of it. Pictures that cannot be read are named and do not count. */
+export async function testPictures(
   set: PictureSet,
   preprocessing: Preprocessing,
   flags: OpenPicturesFlags & { readonly limit?: number },
-): OpenedData {
+): Promise<OpenedData> {
   const own = set.samples.filter(({ split }) => split === 'test');
-  const parts = { train: [], validation: [], test: own.length > 0 ? own : [...set.samples] };
+  const samples = some(own.length > 0 ? own : [...set.samples], flags.limit, flags.seed);
   const pool = new DecodePool({ workers: flags.workers });
-  const choice = { source: set.path, testLimit: flags.limit };
-  const opened = datasets(set, parts, preprocessing, choice, { ...flags, pool, cache: null });
-  return { ...opened, summary: summaryOf(set.classes, parts), parts: null };
+  const cache = cacheOf(flags);
+  try {
+    const { broken } = await auditPictures({ ...set, samples }, { pool, cache, preprocessing });
+    for (const { name, reason } of broken) {
+      if (flags.strict) throw new FormatError(`${name}: ${reason}`);
+      flags.onUnreadable?.(name, reason);
+    }
+    const bad = new Set(broken.map(({ name }) => name));
+    const parts = { train: [], validation: [], test: samples.filter(({ name }) => !bad.has(name)) };
+    const opened = datasets(set, parts, preprocessing, { source: set.path }, { ...flags, pool, cache });
+    return { ...opened, summary: summaryOf(set.classes, parts), parts: null };
+  } catch (error) {
+    pool.close();
+    throw error;
+  }
 }
 
 type PictureParts = Parts<PictureSample>;

@@ -20,6 +20,7 @@ export class LookReport {
       onAuditProgress: (done: number, total: number) => void this.#progress(done, total),
       onAudit: (audit: PictureAudit) => this.#audit(audit),
       onSkip: (skipped: SkippedPicture) => this.#skip(skipped),
+      onUnreadable: (name: string, reason: string) => this.#skip({ name, reason }),
     };
   }
 
@@ -64,7 +65,7 @@ export class LookReport {
     else for (const [i, line] of auditLines(audit).entries()) print(i === 0 ? pc.bold(line) : line);
   }
 
-  #skip({ name, reason, replacedBy }: SkippedPicture): void {
+  #skip({ name, reason, replacedBy }: Pick<SkippedPicture, 'name' | 'reason'> & Partial<SkippedPicture>): void {
     this.#skipped++;
     if (this.json) printJson({ event: 'skipped', name, reason, replacedBy });
     else this.#tell('skipped', `${name}: ${reason}`);

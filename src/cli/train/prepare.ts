@@ -1,7 +1,7 @@
 /** Data and model brought together, where samples are pictures: those that are whole in memory, and files. */
 
 import { openClips, openPictures, type PictureSet, type Vocabulary } from '../../data/all.node.js';
-import { decodeImage, type JsonObject } from '../../io/all.node.js';
+import { decodeImage, type JsonObject, readFacts, withWeightsFile } from '../../io/all.node.js';
 import type { ModelBuilder } from '../../models/index.js';
 import type { Module } from '../../nn/index.js';
 import { ConfigError } from '../../util/errors.js';
@@ -70,7 +70,7 @@ async function openFiles(build: ModelBuilder, { source }: DataChoice): Promise<P
 /** One where every picture is grey (asked of some) and nothing else is wanted, else three. */
 async function channelsOf(set: PictureSet, build: ModelBuilder, { option, weights }: Flags): Promise<1 | 3> {
   if (option.inChannels === 1 || option.inChannels === 3) return option.inChannels;
-  if (weights !== undefined) return build.input[0] === 1 ? 1 : 3;
+  if (weights !== undefined) return (await channelsOfWeights(weights)) ?? (build.input[0] === 1 ? 1 : 3);
   const asked = 16;
   for (let i = 0; i < asked; i++) {
     const sample = set.samples[Math.floor((i * set.samples.length) / asked)];
@@ -79,6 +79,13 @@ async function channelsOf(set: PictureSet, build: ModelBuilder, { option, weight
     if (picture !== null && !isGrey(picture.data)) return 3;
   }
   return 1;
+}
+
+/** What a file of weights says of the pictures it wants; null where it says nothing. */
+async function channelsOfWeights(file: string): Promise<1 | 3 | null> {
+  const facts = await withWeightsFile(file, {}, ({ metadata }) => readFacts(metadata));
+  const channels = facts.preprocessing?.mean.length;
+  return channels === 1 || channels === 3 ? channels : null;
 }
 
 function isGrey(planes: Uint8Array): boolean {
