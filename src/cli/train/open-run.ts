@@ -48,6 +48,7 @@ export async function begin(dataName: string | undefined, flags: Flags): Promise
   const prepared = await prepare(build, { source, format, ...pick(flags, dataFlags) }, format, flags);
   const { data, model, options, classes, vocabulary } = prepared;
   try {
+    checkMeasurable(data, dataName);
     if (flags.freeze.length > 0) freeze(model, flags.freeze);
     const config: RunConfig = {
       format: 'fovea-run',
@@ -69,6 +70,14 @@ export async function begin(dataName: string | undefined, flags: Flags): Promise
     await data.close();
     throw error;
   }
+}
+
+/** @throws {UsageError} now rather than after the training */
+function checkMeasurable({ train, validation, test }: OpenedData, source: string): void {
+  if (validation !== null || test !== null) return;
+  throw new UsageError(
+    `${source}: there are ${train.length} samples to train with, and nothing is left to measure with. Every class needs at least two.`,
+  );
 }
 
 /** Where none is named. */
