@@ -164,7 +164,10 @@ function tell(
     });
     return;
   }
-  const where = `strongest at (${peak.x}, ${peak.y}), half of it on ${percent(halfMass, 0)} of the picture`;
+  const where =
+    halfMass === 0 // the map is 0 everywhere
+      ? 'nothing it sees speaks for the class: try another method or layer'
+      : `strongest at (${peak.x}, ${peak.y}), half of it on ${percent(halfMass, 0)} of the picture`;
   print(
     `  ${method.title.padEnd(20)}  ${where}${pc.dim(`${layer === undefined ? '' : `  ${layer}`}  ${seconds.toFixed(2)} s`)}`,
   );
