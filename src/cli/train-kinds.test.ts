@@ -68,7 +68,6 @@ describe('fovea train data.npz', () => {
     const own = await fovea('eval', 'runs/bars', '--html', 'bars.html');
     expect(own).toMatchObject({ count: 12, accuracy: done.testAccuracy, loss: done.testLoss, part: 'test' });
     const page = await readFile(inFolder('bars.html'), 'utf8');
-    expect(page).toContain('class="pic small"');
     const again = /fovea train \/\S+bars\.npz [^<]*/.exec(page)![0];
     expect(again).toContain('--model lenet5 --validation 0.1 --epochs 3');
     expect(again).not.toMatch(/digest|sha/);
@@ -131,7 +130,6 @@ describe('fovea train data.npz', () => {
     expect([input.shape, data]).toMatchObject([[2, 64], { layout: 'NLC', format: 'arrays' }]);
     for (const c of [0, 1]) expect(Math.abs(input.mean[c] - 100)).toBeLessThan(1); // of 5 · sin, over some periods
     expect(await fovea('eval', 'runs/waves')).toMatchObject({ count: 4, loss: done.testLoss });
-    expect(await fovea('eval', 'runs/waves', 'x.npy,y.npy')).toMatchObject({ count: 32 });
     expect(await readFile(inFolder('runs/waves/report.html'), 'utf8')).toContain('--layout NLC');
   });
 
@@ -270,7 +268,7 @@ describe('fovea train reviews.csv', () => {
       '--option',
       'maps=4',
       '--epochs',
-      '20',
+      '16',
       '--batch-size',
       '8',
     ];
