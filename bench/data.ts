@@ -14,6 +14,7 @@ import { openPictures } from '../src/data/pictures/open.node.js';
 import { DecodePool } from '../src/data/pictures/pool.node.js';
 import { SourceReader } from '../src/data/pictures/read.node.js';
 import { randomHorizontalFlip, randomResizedCrop } from '../src/data/transforms/index.js';
+import { decodeInterleaved } from '../src/io/picture.node.js';
 import { preprocessing } from '../src/models/preprocessing.js';
 
 const { values, positionals } = parseArgs({
@@ -24,7 +25,7 @@ const set = await openPictures(positionals[0]);
 const pool = new DecodePool({ workers: Number(values.workers ?? availableParallelism()) });
 const turnMs = 1000;
 const batchSize = 32;
-const rounds = Math.max(3, Math.round(Number(values.seconds ?? 30) / 4));
+const rounds = Math.max(3, Math.round(Number(values.seconds ?? 40) / 6));
 
 const reader = new SourceReader();
 const files = set.samples.slice(0, 200).map(({ source }) => reader.read(source));
@@ -33,7 +34,12 @@ const whole = preprocessing(224);
 const augment = [randomResizedCrop(224), randomHorizontalFlip()];
 
 const turns: Record<string, () => Promise<Rate>> = {
-  decoder: () => decodeAll(),
+  decoder: () => decodeAll((bytes) => sharp(bytes, { sequentialRead: true }).raw().toBuffer()),
+  'decoder, upright in sRGB with limits': () => decodeAll((bytes) => decodeInterleaved(bytes)),
+  'decoder, its own resize to 224 × 224': () =>
+    decodeAll((bytes) =>
+      sharp(bytes, { sequentialRead: true }).resize(224, 224, { kernel: 'linear' }).raw().toBuffer(),
+    ),
   evaluation: loaded(new PictureDataset({ ...common, preprocessing: whole, cacheBytes: 0 })),
   training: loaded(new PictureDataset({ ...common, preprocessing: whole, augment, cacheBytes: 0 })),
   cached: loaded(new PictureDataset({ ...common, preprocessing: whole, augment, cacheBytes: 2 ** 30 })),
@@ -75,16 +81,13 @@ async function timed(work: (over: () => boolean) => Promise<number>): Promise<Ra
   return { clock: (1000 * count) / (performance.now() - start), processor: (1e6 * count) / (user + system) };
 }
 
-function decodeAll(): Promise<Rate> {
+function decodeAll(decode: (bytes: Uint8Array) => Promise<unknown>): Promise<Rate> {
   sharp.concurrency(1);
   sharp.cache(false);
   return timed(async (over) => {
     let done = 0;
     const lane = async () => {
-      while (!over())
-        await sharp(files[done++ % files.length], { sequentialRead: true })
-          .raw()
-          .toBuffer();
+      while (!over()) await decode(files[done++ % files.length]);
     };
     await Promise.all(Array.from({ length: 2 * pool.workers }, lane));
     return done;

@@ -179,10 +179,14 @@ export async function encodePng({ data, shape: [channels, height, width] }: Pict
 
 type Sharp = typeof import('sharp').default;
 
+let loaded: Sharp | null = null;
+
 /** The decoder. @throws {ConfigError} that says how to install it */
 export async function loadSharp(): Promise<Sharp> {
+  if (loaded !== null) return loaded; // finding a module anew takes a twentieth of the time of decoding a picture
   try {
-    return (await import('sharp')).default;
+    loaded = (await import('sharp')).default;
+    return loaded;
   } catch (error) {
     throw new ConfigError(
       `Pictures are decoded by the package 'sharp', which could not be loaded. Install it with: npm install sharp\n  ${(error as Error).message.split('\n')[0]}`,

@@ -187,7 +187,7 @@ async function lookAtAll(
         const from = next * picturesPerJob;
         const job = jobs[next++];
         const items = job.map(({ name, source }) => ({ name, source, draw: null, cached: null }));
-        const { results } = await pool.run(id, full ? 'audit' : 'header', items, { keep: true });
+        const results = await pool.run(id, full ? 'audit' : 'header', items, { keep: true });
         for (const [k, result] of results.entries()) {
           facts[from + k] = result.ok ? result.facts! : result.error.message;
           if (result.ok) put(from + k, result.place);

@@ -136,12 +136,14 @@ export class PictureDataset implements Dataset, AsyncDisposable {
       await Promise.all(
         chunks(open, picturesPerJob).map(async (part) => {
           const items = part.map(({ index, tried }) => this.#item(tried, draws === null ? null : [...draws, index]));
-          const { results, data } = await this.#pool.run(this.#spec, 'load', items, { keep: true });
+          const results = await this.#pool.run(this.#spec, 'load', items, {
+            keep: true,
+            receive: (i, bytes) => inputs.set(bytes, part[i].place * size),
+          });
           for (const [i, result] of results.entries()) {
-            const { place, tried } = part[i];
+            const { tried } = part[i];
             if (result.ok) {
               this.#lost = 0;
-              inputs.set(data!.subarray(i * size, (i + 1) * size), place * size);
               if (result.place !== null) this.cache?.put(this.#key(tried), result.place);
             } else {
               this.#note(tried, result.error);

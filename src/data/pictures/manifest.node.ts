@@ -3,14 +3,12 @@
  * to the table's folder and lie inside it.
  */
 
-import { createReadStream } from 'node:fs';
-import { lstat, open, realpath } from 'node:fs/promises';
+import { lstat, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type Parser, parse } from 'csv-parse';
-import { fileError } from '../../io/file-error.node.js';
-import { ConfigError, FormatError, suggest } from '../../util/errors.js';
+import { ConfigError, FormatError } from '../../util/errors.js';
+import { columnFinder, delimiterOf, hasColumns, listed, partOf, rowsOf, usualColumns } from '../table.node.js';
 import { isInside } from './folder.node.js';
-import { clip, LeftOutList, type NamedSample, type PictureSet, splitNamed, withLabels } from './sample.js';
+import { clip, LeftOutList, type NamedSample, type PictureSet, withLabels } from './sample.js';
 
 export interface ManifestOptions {
   /** Names of the columns; left out, the usual ones are looked for, in any case of letters. */
@@ -33,8 +31,7 @@ const usual = {
     'img',
     'picture',
   ],
-  label: ['label', 'labels', 'class', 'class_name', 'classname', 'target', 'category', 'y'],
-  split: ['split', 'subset', 'set', 'part', 'fold', 'partition'],
+  ...usualColumns,
 } as const;
 
 interface Columns {
@@ -49,8 +46,7 @@ const maxRows = 50_000_000;
 
 /** Whether a table begins like a list of pictures: its header names a file and a label. */
 export async function isManifest(file: string): Promise<boolean> {
-  const header = (await firstLine(file)).split(/[,;\t]/).map((name) => plain(name));
-  return usual.path.some((n) => header.includes(n)) && usual.label.some((n) => header.includes(n));
+  return hasColumns(file, usual.path, usual.label);
 }
 
 /** @throws {ConfigError} for columns that are not there @throws {FormatError} for what is no table @throws {FileError} */
@@ -63,7 +59,8 @@ export async function manifestSet(file: string, options: ManifestOptions = {}): 
   const inside = insideOf(root);
   let columns: Columns | null = null;
   let rows = 0;
-  for await (const row of rowsOf(file, await delimiterOf(file))) {
+  const delimiter = await delimiterOf(file);
+  for await (const row of rowsOf(file, { delimiter, maxRecordBytes: maxLineBytes })) {
     if (columns === null) {
       columns = findColumns(file, row, options);
       continue;
@@ -85,7 +82,7 @@ export async function manifestSet(file: string, options: ManifestOptions = {}): 
       continue;
     }
     names.add(name);
-    const part = split === null ? null : partOf(file, row[split], rows);
+    const part = split === null ? null : partOf(file, row[split], rows + 1);
     samples.push({
       name,
       className,
@@ -139,90 +136,18 @@ function insideOf(root: string): (name: string) => Promise<{ path: string } | { 
   };
 }
 
-async function* rowsOf(file: string, delimiter: string): AsyncGenerator<string[]> {
-  const input = createReadStream(file);
-  const parser: Parser = input
-    .on('error', (error) => parser.destroy(error))
-    .pipe(
-      parse({
-        bom: true,
-        delimiter,
-        relax_column_count: true,
-        relax_quotes: true,
-        record_delimiter: ['\r\n', '\n', '\r'], // tables are edited on all systems
-        skip_empty_lines: true,
-        max_record_size: maxLineBytes,
-      }),
-    );
-  try {
-    for await (const row of parser) yield row as string[];
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code?.startsWith('CSV_')) throw new FormatError(`${file}: ${clip(message, 200)}`);
-    throw fileError('read', file, error);
-  } finally {
-    input.destroy();
-  }
-}
-
 function findColumns(file: string, header: readonly string[], options: ManifestOptions): Columns {
-  const names = header.map(plain);
-  const listed = clip(header.join(', '), 200);
-  const find = (role: keyof typeof usual, given: string | undefined): number | null => {
-    if (given !== undefined) {
-      const at = names.indexOf(plain(given));
-      if (at >= 0) return at;
-      const near = suggest(given, header);
-      throw new ConfigError(
-        `${file} has no column '${given}'; it has ${listed}${near === null ? '' : `. Did you mean ${near}?`}`,
-      );
-    }
-    const found = usual[role].map((name) => names.indexOf(name)).find((at) => at >= 0);
-    return found ?? null;
-  };
+  const find = columnFinder(file, header);
   const [path, label, split] = [
-    find('path', options.pathColumn),
-    find('label', options.labelColumn),
-    find('split', options.splitColumn),
+    find(usual.path, options.pathColumn),
+    find(usual.label, options.labelColumn),
+    find(usual.split, options.splitColumn),
   ];
   if (path === null || label === null) {
     const [missing, option] = path === null ? ['the files', 'pathColumn'] : ['the labels', 'labelColumn'];
     throw new ConfigError(
-      `${file}: which column holds ${missing}? It has ${listed}. Call it ${path === null ? 'path' : 'label'}, or name it with ${option}.`,
+      `${file}: which column holds ${missing}? It has ${listed(header)}. Call it ${path === null ? 'path' : 'label'}, or name it with ${option}.`,
     );
   }
   return { path, label, split: split === path || split === label ? null : split };
-}
-
-function partOf(file: string, word: string | undefined, row: number) {
-  const text = word?.trim() ?? '';
-  if (text === '') return null;
-  const part = splitNamed(text);
-  if (part !== null) return part;
-  throw new ConfigError(`${file}: line ${row + 1} is in the part '${clip(text)}'; parts are train, val and test`);
-}
-
-function plain(name: string): string {
-  return name.trim().replace(/^\ufeff/, '').replace(/^"(.*)"$/, '$1').trim().toLowerCase(); // biome-ignore format: one chain
-}
-
-/** The character that stands most often in the header. */
-async function delimiterOf(file: string): Promise<string> {
-  const line = await firstLine(file);
-  const count = (c: string) => line.split(c).length;
-  return [',', '\t', ';'].reduce((best, c) => (count(c) > count(best) ? c : best));
-}
-
-async function firstLine(file: string): Promise<string> {
-  try {
-    const handle = await open(file, 'r');
-    try {
-      const { buffer, bytesRead } = await handle.read(Buffer.alloc(maxLineBytes), 0, maxLineBytes, 0);
-      return buffer.toString('utf8', 0, bytesRead).split(/\r?\n/, 1)[0];
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    throw fileError('read', file, error);
-  }
 }

@@ -12,6 +12,8 @@ export interface PictureJob {
   readonly items: readonly PictureItem[];
   /** Whether resized pictures are to be kept. */
   readonly keep: boolean;
+  /** Of `load`: where the pictures are written, one after the other. The worker's own while it has the job. */
+  readonly out: SharedArrayBuffer | null;
 }
 
 export type ToWorker =
@@ -47,8 +49,6 @@ export type FromWorker =
       readonly kind: 'done';
       readonly id: number;
       readonly results: readonly ItemResult[];
-      /** Of `load`: the pictures one after the other; those that failed are zeros. */
-      readonly data: Uint8Array | null;
     }
   /** The whole job is wrong, not one of its pictures. */
   | { readonly kind: 'failed'; readonly id: number; readonly error: SentError }

@@ -10,6 +10,7 @@ import { Worker } from 'node:worker_threads';
 import { FileError } from '../../io/file-error.node.js';
 import { loadSharp } from '../../io/picture.node.js';
 import { ConfigError, FormatError } from '../../util/errors.js';
+import { numel } from '../../util/shape.js';
 import type { PictureCache } from './cache.js';
 import type { FromWorker, ItemResult, PictureJob, PictureTask, SentError, ToWorker } from './messages.js';
 import type { PictureItem, PictureSpec } from './pipeline.node.js';
@@ -24,10 +25,11 @@ export interface DecodePoolOptions {
   readonly worker?: URL;
 }
 
-export interface JobAnswer {
-  readonly results: readonly ItemResult[];
-  /** Of `load`: the pictures one after the other. */
-  readonly data: Uint8Array | null;
+export interface RunOptions {
+  /** Whether resized pictures are to be kept in the spec's cache. */
+  readonly keep?: boolean;
+  /** Of `load`: takes the bytes of each picture that could be read, by its place among the items. They are valid during the call only. */
+  readonly receive?: (index: number, bytes: Uint8Array) => void;
 }
 
 /** Jobs that a worker has at most: one to work on and one to go on with. */
@@ -39,8 +41,11 @@ const startSeconds = 60;
 interface Waiting {
   readonly job: PictureJob;
   readonly seconds: number;
+  /** Bytes of a picture; 0 where none are wanted. */
+  readonly size: number;
+  receive(index: number, bytes: Uint8Array): void;
   /** With null when the worker that had it died. */
-  resolve(answer: JobAnswer | null): void;
+  resolve(results: readonly ItemResult[] | null): void;
   reject(error: Error): void;
 }
 
@@ -92,15 +97,34 @@ export class DecodePool {
    * Runs one job. Pictures that cannot be read are among the results; what is wrong with the job itself is thrown.
    * @throws {ConfigError} without sharp, for transforms that do not fit, or after `close`
    */
-  async run(spec: number, task: PictureTask, items: readonly PictureItem[], { keep = false } = {}): Promise<JobAnswer> {
-    if (items.length === 0) return { results: [], data: task === 'load' ? new Uint8Array(0) : null };
+  async run(
+    spec: number,
+    task: PictureTask,
+    items: readonly PictureItem[],
+    { keep = false, receive = () => {} }: RunOptions = {},
+  ): Promise<readonly ItemResult[]> {
+    if (items.length === 0) return [];
     if (this.#closed) throw new ConfigError('DecodePool: it is closed');
     await (this.#starting ??= this.#start());
     const { cache, spec: about } = this.#specs.get(spec)!;
-    const seconds = this.#graceSeconds + (about.maxSeconds ?? defaultMaxSeconds) * items.length;
-    const job = { id: this.#ids++, spec, task, items, keep: keep && cache !== null };
-    const answer = await this.#enqueue(job, seconds);
-    return answer ?? this.#oneByOne(job, seconds);
+    const { channels, preprocessing, maxSeconds = defaultMaxSeconds } = about;
+    const size = task === 'load' ? numel([channels, ...preprocessing.crop]) : 0;
+    const job = { spec, task, keep: keep && cache !== null };
+    const send = (part: readonly PictureItem[], first: number) =>
+      this.#enqueue({
+        job: { ...job, id: this.#ids++, items: part, out: null },
+        seconds: this.#graceSeconds + maxSeconds * part.length,
+        size,
+        receive: (i, bytes) => receive(first + i, bytes),
+      });
+    const results = await send(items, 0);
+    if (results !== null) return results;
+    // After a death each picture alone. The one whose worker dies again is to blame.
+    const alone: ItemResult[] = [];
+    for (const [i, item] of items.entries()) {
+      alone.push((await send([item], i))?.[0] ?? { ok: false, error: lethal(item) });
+    }
+    return alone;
   }
 
   /** Ends the workers. Jobs that wait are refused. */
@@ -144,10 +168,10 @@ export class DecodePool {
   }
 
   /** Null when the worker that had it died. */
-  #enqueue(job: PictureJob, seconds: number): Promise<JobAnswer | null> {
+  #enqueue(waiting: Omit<Waiting, 'resolve' | 'reject'>): Promise<readonly ItemResult[] | null> {
     if (this.#broken !== null) return Promise.reject(this.#broken);
     return new Promise((resolve, reject) => {
-      this.#queue.push({ job, seconds, resolve, reject });
+      this.#queue.push({ ...waiting, resolve, reject });
       for (const seat of this.#seats) this.#next(seat);
     });
   }
@@ -167,22 +191,6 @@ export class DecodePool {
     if (slab === null) return; // the limit is reached: the worker asks no more
     for (const other of this.#seats) other.post({ kind: 'slab', ...slab, cache: id, own: other === seat });
   }
-
-  /** After a death: each picture alone. The one whose worker dies again is to blame. */
-  async #oneByOne(job: PictureJob, seconds: number): Promise<JobAnswer> {
-    const results: ItemResult[] = [];
-    const pieces: (Uint8Array | null)[] = [];
-    for (const item of job.items) {
-      const alone = await this.#enqueue({ ...job, id: this.#ids++, items: [item] }, seconds);
-      results.push(alone?.results[0] ?? { ok: false, error: lethal(item) });
-      pieces.push(alone?.data ?? null);
-    }
-    if (job.task !== 'load') return { results, data: null };
-    const size = pieces.find((piece) => piece !== null)?.length ?? 0;
-    const data = new Uint8Array(size * job.items.length);
-    for (const [i, piece] of pieces.entries()) if (piece !== null) data.set(piece, i * size);
-    return { results, data };
-  }
 }
 
 interface SeatEvents {
@@ -195,7 +203,9 @@ interface SeatEvents {
 class Seat {
   readonly #worker: Worker;
   readonly #events: SeatEvents;
-  readonly #jobs = new Map<number, Waiting>();
+  readonly #jobs = new Map<number, { waiting: Waiting; out: SharedArrayBuffer | null }>();
+  /** Memory for results that no job uses now. Used over and over: fresh memory costs as much as resizing a picture. */
+  readonly #free: SharedArrayBuffer[] = [];
   readonly #fills = new Set<number>();
   #ready = false;
   #timer: NodeJS.Timeout | null = null;
@@ -232,15 +242,16 @@ class Seat {
 
   give(waiting: Waiting): void {
     if (this.#jobs.size === 0) this.#worker.ref();
-    this.#jobs.set(waiting.job.id, waiting);
-    this.post({ kind: 'job', ...waiting.job });
+    const out = this.#memory(waiting.size * waiting.job.items.length);
+    this.#jobs.set(waiting.job.id, { waiting, out });
+    this.post({ kind: 'job', ...waiting.job, out });
     this.#watch();
   }
 
   async end(error: Error): Promise<void> {
     this.#dead = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    for (const { reject } of this.#jobs.values()) reject(error);
+    for (const { waiting } of this.#jobs.values()) waiting.reject(error);
     this.#jobs.clear();
     await this.#worker.terminate();
   }
@@ -255,14 +266,26 @@ class Seat {
       this.#events.full(message.cache, message.bytes);
       return;
     }
-    const waiting = this.#jobs.get(message.id);
-    if (waiting === undefined) return; // it failed already
+    const found = this.#jobs.get(message.id);
+    if (found === undefined) return; // it failed already
+    const { waiting, out } = found;
     this.#jobs.delete(message.id);
     if (this.#jobs.size === 0) this.#worker.unref();
     this.#watch();
     if (message.kind === 'failed') waiting.reject(received(message.error));
-    else waiting.resolve({ results: message.results, data: message.data });
+    else {
+      if (out !== null) deliver(waiting, message.results, out);
+      waiting.resolve(message.results);
+    }
+    // A job that failed may still be writing into its memory.
+    if (out !== null && message.kind === 'done') this.#free.push(out);
     this.#events.idle();
+  }
+
+  #memory(bytes: number): SharedArrayBuffer | null {
+    if (bytes === 0) return null;
+    const fits = this.#free.findIndex(({ byteLength }) => byteLength >= bytes);
+    return fits < 0 ? new SharedArrayBuffer(bytes) : this.#free.splice(fits, 1)[0];
   }
 
   /** The worker must answer one of its jobs before long. */
@@ -270,7 +293,7 @@ class Seat {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     if (this.#jobs.size === 0) return;
-    const allowed = [...this.#jobs.values()].map(({ seconds }) => seconds);
+    const allowed = [...this.#jobs.values()].map(({ waiting }) => waiting.seconds);
     const seconds = this.#ready ? Math.max(...allowed) : startSeconds;
     this.#timer = setTimeout(() => {
       void this.#worker.terminate();
@@ -285,8 +308,12 @@ class Seat {
     const lost = [...this.#jobs.values()];
     this.#jobs.clear();
     this.#events.died(error, this.#ready);
-    for (const { resolve } of lost) resolve(null);
+    for (const { waiting } of lost) waiting.resolve(null);
   }
+}
+
+function deliver({ size, receive }: Waiting, results: readonly ItemResult[], out: SharedArrayBuffer): void {
+  for (const [i, { ok }] of results.entries()) if (ok) receive(i, new Uint8Array(out, i * size, size));
 }
 
 function lethal({ name }: PictureItem): SentError {

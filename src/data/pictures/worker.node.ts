@@ -2,7 +2,6 @@
 
 import { parentPort } from 'node:worker_threads';
 import { loadSharp } from '../../io/picture.node.js';
-import { numel } from '../../util/shape.js';
 import type { Planes } from '../resize.js';
 import type { FromWorker, ItemResult, PictureJob, SentError, ToWorker } from './messages.js';
 import { type Keep, type PictureItem, PicturePipeline } from './pipeline.node.js';
@@ -22,7 +21,7 @@ interface Running {
   readonly job: PictureJob;
   readonly pipeline: PicturePipeline;
   readonly put: Keep;
-  readonly data: Uint8Array | null;
+  readonly out: Uint8Array | null;
   readonly results: ItemResult[];
   next: number;
   left: number;
@@ -77,10 +76,9 @@ function enqueue(job: PictureJob): void {
     return;
   }
   const { pipeline, cache } = found;
-  const { channels, preprocessing } = pipeline.spec;
-  const data = job.task === 'load' ? new Uint8Array(job.items.length * numel([channels, ...preprocessing.crop])) : null;
+  const out = job.out === null ? null : new Uint8Array(job.out);
   const put = job.keep && cache !== null ? keepIn(cache) : () => null;
-  queue.push({ job, pipeline, put, data, results: [], next: 0, left: job.items.length });
+  queue.push({ job, pipeline, put, out, results: [], next: 0, left: job.items.length });
   for (let idle = lanes - busy; idle > 0; idle--) void lane();
 }
 
@@ -98,7 +96,7 @@ async function lane(): Promise<void> {
 }
 
 async function one(running: Running, i: number): Promise<void> {
-  const { job, results, data } = running;
+  const { job, results } = running;
   try {
     results[i] = await work(running, i);
   } catch (error) {
@@ -111,10 +109,10 @@ async function one(running: Running, i: number): Promise<void> {
     }
     results[i] = { ok: false, error: problem };
   }
-  if (--running.left === 0) say({ kind: 'done', id: job.id, results, data });
+  if (--running.left === 0) say({ kind: 'done', id: job.id, results });
 }
 
-async function work({ pipeline, job, put, data: out }: Running, i: number): Promise<ItemResult> {
+async function work({ pipeline, job, put, out }: Running, i: number): Promise<ItemResult> {
   const { task } = job;
   const item = job.items[i];
   switch (task) {
@@ -162,8 +160,7 @@ function keepIn(cache: number): Keep {
 }
 
 function say(message: FromWorker): void {
-  const transfer = message.kind === 'done' && message.data !== null ? [message.data.buffer as ArrayBuffer] : [];
-  port.postMessage(message, transfer);
+  port.postMessage(message);
 }
 
 function sent(error: unknown): SentError {
