@@ -3,13 +3,10 @@
  * the training part alone: a word that only the test has is one the model has never met.
  */
 
-import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
-import { type Parser, parse } from 'csv-parse';
-import { fileError } from '../io/file-error.node.js';
-import { ConfigError, FormatError, suggest } from '../util/errors.js';
+import { ConfigError, FormatError } from '../util/errors.js';
 import { ArrayDataset, split } from './dataset.js';
-import { byCodePoint, clip, splitNamed } from './pictures/sample.js';
+import { byCodePoint, clip } from './pictures/sample.js';
+import { columnFinder, delimiterOf, hasColumns, listed, partOf, rowsOf, usualColumns } from './table.node.js';
 import { TextDataset, Vocabulary, type VocabularyOptions } from './text.js';
 
 export interface LabelledText {
@@ -40,8 +37,7 @@ export interface OpenTextsOptions {
 
 const usual = {
   text: ['text', 'sentence', 'content', 'review', 'comment', 'message', 'body', 'tweet', 'document', 'phrase', 'headline', 'title', 'question', '文本', '内容', '评论', '句子'], // biome-ignore format: a list of words
-  label: ['label', 'labels', 'class', 'class_name', 'category', 'target', 'sentiment', 'intent', 'y', '标签', '类别'],
-  split: ['split', 'subset', 'set', 'part', 'fold', 'partition'],
+  ...usualColumns,
 } as const;
 
 const mostRecordBytes = 16 << 20;
@@ -50,9 +46,7 @@ const mostCharacters = 1 << 30;
 
 /** Whether a table begins like one of texts: its header names a text and a label. */
 export async function isTextTable(file: string): Promise<boolean> {
-  const line = await firstLine(file);
-  const names = line.split(/[,;\t|]/).map(plain);
-  return usual.text.some((n) => names.includes(n)) && usual.label.some((n) => names.includes(n));
+  return hasColumns(file, usual.text, usual.label);
 }
 
 /** @throws {ConfigError} for columns that are not there @throws {FormatError} for what is no table @throws {FileError} */
@@ -62,7 +56,10 @@ export async function openTexts(file: string, options: OpenTextsOptions = {}): P
   const found: { text: string; className: string; part: 'train' | 'validation' | 'test' }[] = [];
   let columns: Columns | null = null;
   let [rows, leftOut, characters] = [0, 0, 0];
-  for await (const row of rowsOf(file, options.delimiter ?? (await delimiterOf(file)))) {
+  const delimiter = options.delimiter ?? (await delimiterOf(file));
+  // In tables with tabs, quotation marks are part of the text.
+  const asWritten = { delimiter, quotes: delimiter !== '\t', maxRecordBytes: mostRecordBytes };
+  for await (const row of rowsOf(file, asWritten)) {
     rows++;
     if (columns === null) {
       columns = findColumns(file, header ? row : row.map((_, i) => String(i)), options);
@@ -75,7 +72,11 @@ export async function openTexts(file: string, options: OpenTextsOptions = {}): P
     }
     characters += text.length;
     if (characters > mostCharacters) throw new FormatError(`${file}: more than ${mostCharacters} characters of text`);
-    found.push({ text, className, part: partOf(file, columns.split === null ? '' : row[columns.split], rows) });
+    found.push({
+      text,
+      className,
+      part: partOf(file, columns.split === null ? '' : row[columns.split], rows) ?? 'train',
+    });
   }
   if (found.length === 0) throw new ConfigError(`${file} has no row with a text and a label`);
   const classes = classesOf(found.map(({ className }) => className));
@@ -148,42 +149,19 @@ interface Columns {
 }
 
 function findColumns(file: string, header: readonly string[], options: OpenTextsOptions): Columns {
-  const names = header.map(plain);
-  const listed = clip(header.join(', '), 200);
-  const find = (role: keyof typeof usual, given: string | number | undefined): number | null => {
-    if (typeof given === 'number') {
-      if (Number.isInteger(given) && given >= 0 && given < header.length) return given;
-      throw new ConfigError(`${file} has no column ${given}: there are ${header.length}, 0 … ${header.length - 1}`);
-    }
-    if (given === undefined) return usual[role].map((name) => names.indexOf(name)).find((at) => at >= 0) ?? null;
-    const at = names.indexOf(plain(given));
-    if (at >= 0) return at;
-    const near = suggest(given, header);
-    throw new ConfigError(
-      `${file} has no column '${given}'; it has ${listed}${near === null ? '' : `. Did you mean ${clip(near)}?`}`,
-    );
-  };
+  const find = columnFinder(file, header);
   const [text, label, part] = [
-    find('text', options.textColumn),
-    find('label', options.labelColumn),
-    find('split', options.splitColumn),
+    find(usual.text, options.textColumn),
+    find(usual.label, options.labelColumn),
+    find(usual.split, options.splitColumn),
   ];
   if (text === null || label === null) {
     const [what, word] = text === null ? ['texts', 'text'] : ['labels', 'label'];
     throw new ConfigError(
-      `${file}: which column holds the ${what}? It has ${listed}. Call it ${word}, or name it (or its place, from 0) with ${word}Column.`,
+      `${file}: which column holds the ${what}? It has ${listed(header)}. Call it ${word}, or name it (or its place, from 0) with ${word}Column.`,
     );
   }
   return { text, label, split: part === text || part === label ? null : part };
-}
-
-function partOf(file: string, word: string | undefined, row: number): 'train' | 'validation' | 'test' {
-  const name = word?.trim() ?? '';
-  if (name === '') return 'train';
-  const part = splitNamed(name);
-  if (part === null)
-    throw new ConfigError(`${file}: row ${row} is in the part '${clip(name)}'; parts are train, val and test`);
-  return part;
 }
 
 /** Numbers by value, names by code point. */
@@ -191,58 +169,4 @@ function classesOf(names: readonly string[]): string[] {
   const distinct = [...new Set(names)];
   const numbers = distinct.every((name) => /^-?\d{1,15}$/.test(name));
   return distinct.sort(numbers ? (a, b) => Number(a) - Number(b) : byCodePoint);
-}
-
-async function* rowsOf(file: string, delimiter: string): AsyncGenerator<string[]> {
-  const input = createReadStream(file);
-  const quoted = delimiter !== '\t'; // in tables with tabs, quotation marks are part of the text
-  const parser: Parser = input
-    .on('error', (error) => parser.destroy(error))
-    .pipe(
-      parse({
-        bom: true,
-        delimiter,
-        quote: quoted ? '"' : false,
-        relax_column_count: true,
-        relax_quotes: true,
-        record_delimiter: ['\r\n', '\n', '\r'],
-        skip_empty_lines: true,
-        max_record_size: mostRecordBytes,
-      }),
-    );
-  try {
-    for await (const row of parser) yield row as string[];
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code?.startsWith('CSV_')) throw new FormatError(`${file}: ${clip(message, 200)}`);
-    throw fileError('read', file, error);
-  } finally {
-    input.destroy();
-  }
-}
-
-function plain(name: string): string {
-  const bare = name.trim().replace(/^\ufeff/, '');
-  return bare.replace(/^"(.*)"$/, '$1').trim().toLowerCase(); // biome-ignore format: one chain
-}
-
-async function delimiterOf(file: string): Promise<string> {
-  if (/\.tsv$/i.test(file)) return '\t';
-  const line = await firstLine(file);
-  const count = (c: string) => line.split(c).length;
-  return [',', '\t', ';', '|'].reduce((best, c) => (count(c) > count(best) ? c : best));
-}
-
-async function firstLine(file: string): Promise<string> {
-  try {
-    const handle = await open(file, 'r');
-    try {
-      const { buffer, bytesRead } = await handle.read(Buffer.alloc(1 << 16), 0, 1 << 16, 0);
-      return buffer.toString('utf8', 0, bytesRead).split(/[\r\n]/, 1)[0];
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    throw fileError('read', file, error);
-  }
 }

@@ -129,7 +129,7 @@ describe('tables of texts', () => {
       'has no column 7: there are 2, 0 … 1',
     );
     await expect(openTexts(await table('d.csv', 'text,label,split\na,b,trian\n'))).rejects.toThrow(
-      "row 2 is in the part 'trian'; parts are train, val and test",
+      "line 2 is in the part 'trian'; parts are train, val and test",
     );
     await expect(openTexts(await table('e.csv', ''))).rejects.toThrow('has no row with a text and a label');
     await expect(openTexts(join(folder, 'no.csv'))).rejects.toThrow(/cannot read .*no\.csv/);

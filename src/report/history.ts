@@ -1,20 +1,9 @@
 /** The course of a training, read back from the lines of its metrics.jsonl, for curves. Lines of other kinds, and what is broken, are passed over. */
 
+import type { EpochReport } from '../train/index.js';
 import type { Point } from './plot.js';
 
-export interface EpochLine {
-  /** From 0. */
-  readonly epoch: number;
-  /** Steps taken by its end. */
-  readonly step: number;
-  readonly trainLoss: number;
-  readonly trainAccuracy: number;
-  /** On the pictures watched while training; null where there were none. */
-  readonly loss: number | null;
-  readonly accuracy: number | null;
-  readonly lr: number;
-  readonly seconds: number;
-}
+export type EpochLine = EpochReport;
 
 export interface StepLine {
   readonly step: number;

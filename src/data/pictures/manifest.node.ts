@@ -5,6 +5,7 @@
 
 import { lstat, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { fileError } from '../../io/file-error.node.js';
 import { ConfigError, FormatError } from '../../util/errors.js';
 import { columnFinder, delimiterOf, hasColumns, listed, partOf, rowsOf, usualColumns } from '../table.node.js';
 import { isInside } from './folder.node.js';
