@@ -172,6 +172,9 @@ describe('fovea train ./clips', () => {
     expect(data).toMatchObject({ format: 'clips', augment: { duration: 0.9, crop: 0.9, flip: 0.5 } });
     expect(await readFile(inFolder('runs/clips/report.html'), 'utf8')).toContain('1 clips could not be read');
 
+    const all = await command.run('eval', 'runs/clips', 'clips');
+    expect([all.code, all.out]).toEqual([0, expect.stringContaining('12 ')]);
+    expect(all.err).toContain('left out  left/broken.npy: left/broken.npy');
     expect(await fovea('eval', 'runs/clips')).toMatchObject({ count: 2, loss: last(ended.out).testLoss });
     expect(await fovea('train', '--resume', '--out', 'runs/clips', '--epochs', '2', '--no-report')).toMatchObject({
       steps: 4,

@@ -15,6 +15,7 @@ import {
   TensorBoardLog,
   Trainer,
 } from '../train/all.node.js';
+import { kindOfShape, nounOf } from './data/kinds.js';
 import { newCommand, onDevice, withDevice, withJson } from './options.js';
 import { bytes, duration, grouped, print, printJson } from './output.js';
 import { Progress } from './progress.js';
@@ -30,13 +31,17 @@ import { Interrupted } from './usage.js';
 export function command(): Command {
   const made = newCommand(
     'train',
-    'Trains a model on labelled pictures and keeps the run in a folder.',
+    'Trains a model on labelled pictures, clips, signals or texts, and keeps the run in a folder.',
     'fovea train mnist --model classic --epochs 3 --seed 1 --out runs/a',
     'fovea train ./photos --model mobilenet_v2 --weights mnv2.safetensors --epochs 10 --out runs/pets',
     'fovea train --resume --out runs/a            go on where it stopped',
     'fovea train --resume --out runs/a --epochs 5 train a finished run longer',
     'fovea train ./fashion --model lenet5         your own files in the format of MNIST',
     'fovea train ./cifar-10-batches-bin --model resnet18 --option stem=cifar',
+    'fovea train data.npz --model lenet5          arrays: x and y, or x_train, y_train, x_test, y_test',
+    'fovea train x.npy,y.npy --model resnet1d18   signals [N, C, L], and their classes',
+    'fovea train ./clips --model r3d_18           folders of frames, or volumes as .npy',
+    'fovea train reviews.csv --model textcnn      texts: a table with the columns text and label',
   );
   return withJson(withDevice(withTraining(made))).action((data: string | undefined, flags: Flags, self: Command) =>
     train(data, flags, (name) => self.getOptionValueSource(name) === 'cli'),
@@ -161,7 +166,7 @@ function announce(flags: Flags, trainer: Trainer, device: OpenedDevice, run: str
   const threads =
     device.target.name !== 'reference' ? `, ${device.threads} ${device.threads === 1 ? 'thread' : 'threads'}` : '';
   print(
-    `${pc.bold(flags.model)}  ${grouped(params)} parameters, ${grouped(counts.train)} training pictures, ${validation === undefined ? '' : `${grouped(validation)} for validation, `}${grouped(counts.test)} for the test`,
+    `${pc.bold(flags.model)}  ${grouped(params)} parameters, ${grouped(counts.train)} training ${nounOf(trainer.train.dataset.shape)}, ${validation === undefined ? '' : `${grouped(validation)} for validation, `}${grouped(counts.test)} for the test`,
   );
   print(`${pc.dim(`device ${device.target.name}${threads}; seed ${flags.seed}; keeps the run in ${run}`)}`);
   if (resumed) print(`goes on after step ${trainer.step}, in epoch ${Math.min(trainer.epoch + 1, flags.epochs)}`);
@@ -220,32 +225,49 @@ async function finish({
     });
     return;
   }
+  const { dataset } = (trainer.test ?? trainer.validation)!;
   if (result.stopped !== null) print(`stopped early: ${result.stopped}`);
   if (steps > 0)
     print(
-      `trained ${grouped(steps)} steps${rate === null ? '' : ` at ${grouped(Math.round(rate))} pictures/s`}; ${duration(seconds)} from start to finish`,
+      `trained ${grouped(steps)} steps${rate === null ? '' : ` at ${grouped(Math.round(rate))} ${nounOf(dataset.shape)}/s`}; ${duration(seconds)} from start to finish`,
     );
   print();
   const part = trainer.test === null ? 'validation' : 'test';
-  const { dataset } = (trainer.test ?? trainer.validation)!;
   await printEvaluation(evaluation, { part, nameOf: (index) => sampleName(dataset, index) });
   if (trainer.validation !== null && recorder.bestEpoch !== null)
-    print(`\nThe weights are those of epoch ${recorder.bestEpoch + 1}, the best on the validation pictures.`);
+    print(
+      `\nThe weights are those of epoch ${recorder.bestEpoch + 1}, the best on the validation ${nounOf(dataset.shape)}.`,
+    );
   const { size } = await stat(join(path, 'model.safetensors'));
   print(
     `\nsaved in ${pc.bold(path)}: model.safetensors (${bytes(size)}), config.json, metrics.jsonl, metrics.csv, checkpoint/`,
   );
   if (report !== null) print(`report: ${pc.bold(join(path, 'report.html'))} (${bytes(report)}; opens in any browser)`);
   print(`\n${pc.bold('next')}`);
-  const picture = 'picture.png';
-  const calls = [
-    [`fovea predict ${path} ${picture}`, 'what is in a picture of yours'],
-    [`fovea explain ${path} ${picture} --out why.png`, 'where it looks'],
-    [`fovea eval ${path}`, 'measure it again, or on other pictures'],
-    [`fovea train --resume --out ${path} --epochs ${flags.epochs + 2}`, 'train it longer'],
-    [`fovea export ${path} --web site`, 'a page that works anywhere; --onnx, --safetensors'],
-    [`fovea serve ${path}`, 'answer over HTTP'],
-  ];
+  const calls = nextCalls(path, dataset.shape, flags);
   const width = Math.max(...calls.map(([call]) => call.length));
   for (const [call, what] of calls) print(`  ${call.padEnd(width)}  ${pc.dim(what)}`);
+}
+
+function nextCalls(path: string, shape: readonly number[], { epochs }: Flags): [call: string, what: string][] {
+  const kind = kindOfShape(shape);
+  const isPicture = kind === 'picture';
+  const asking: [string, string][] = [
+    [`fovea predict ${path} picture.png`, 'what is in a picture of yours'],
+    [`fovea explain ${path} picture.png --out why.png`, 'where it looks'],
+  ];
+  const writing: [string, string][] = [
+    [`fovea predict ${path} --text "…"`, 'what a text of yours is; --lines file.txt'],
+  ];
+  return [
+    ...(isPicture ? asking : kind === 'tokens' ? writing : []),
+    [`fovea eval ${path}`, `measure it again, or on other ${nounOf(shape)}`],
+    [`fovea train --resume --out ${path} --epochs ${epochs + 2}`, 'train it longer'],
+    ...(isPicture
+      ? ([
+          [`fovea export ${path} --web site`, 'a page that works anywhere; --onnx, --safetensors'],
+          [`fovea serve ${path}`, 'answer over HTTP'],
+        ] as [string, string][])
+      : []),
+  ];
 }

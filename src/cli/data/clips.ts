@@ -13,10 +13,10 @@ import {
 } from '../../data/all.node.js';
 import { FileError } from '../../io/all.node.js';
 import type { Normalization } from '../../train/index.js';
-import { FormatError } from '../../util/errors.js';
+import { ConfigError, FormatError } from '../../util/errors.js';
 import { UsageError } from '../usage.js';
 import type { DataChoice } from './choice.js';
-import { divide, limited, type Parts, readParts, summaryOf } from './divide.js';
+import { divide, limited, type Parts, readParts, some, summaryOf } from './divide.js';
 import type { OpenedData } from './opened.js';
 import { fittedStatistics } from './statistics.js';
 
@@ -28,24 +28,28 @@ export interface ClipFlags {
   readonly cache?: number;
 }
 
-export interface BeginClips extends ClipFlags {
+export interface LookFlags extends ClipFlags {
+  /** A sample that cannot be read is an error; else it is left out. */
+  readonly strict?: boolean;
+  onProgress?(done: number, total: number): void;
+  onLeftOut?(name: string, reason: string): void;
+}
+
+export interface BeginClips extends LookFlags {
   readonly seed: number;
   readonly shape: ClipShape;
   /** Left out, the statistics of the training part. */
   readonly normalize: Normalization | null;
-  /** A sample that cannot be read is an error; else it is left out. */
-  readonly strict?: boolean;
   /** `headers`: samples are not looked at beforehand. */
   readonly check?: 'full' | 'headers';
-  onProgress?(done: number, total: number): void;
-  onLeftOut?(name: string, reason: string): void;
 }
 
 type ClipParts = Parts<ClipSample>;
 
 export async function beginClips(set: ClipSet, choice: DataChoice, options: BeginClips): Promise<OpenedData> {
   const { seed, shape, check } = options;
-  const bad = check === 'headers' ? new Set<string>() : await unreadable(set, options);
+  const all = [...set.train, ...set.validation, ...set.test];
+  const bad = check === 'headers' ? new Set<string>() : await unreadable(all, set.classes, options);
   const good = (samples: readonly ClipSample[]) => samples.filter(({ name }) => !bad.has(name));
   const kept = { train: good(set.train), validation: good(set.validation), test: good(set.test) };
   const parts = divide(kept, choice, seed);
@@ -92,16 +96,18 @@ export async function reopenClips(
   return { ...opened, input, summary: summaryOf(set.classes, parts), parts: null };
 }
 
-/** Clips to measure with: the test part where the folder has parts, else all. */
+/** Clips to measure with: the test part where the folder has parts, else all. Those that cannot be read are named and do not count. */
 export async function testClips(
   choice: DataChoice,
   input: OpenedData['input'],
-  flags: ClipFlags & { readonly seed: number },
+  flags: LookFlags & { readonly seed: number },
 ): Promise<OpenedData> {
   const set = await openClips(choice.source);
   const all = set.test.length > 0 ? set.test : [...set.train, ...set.validation];
-  const parts = { train: [], validation: [], test: all };
-  const opened = datasets(set.classes, parts, choice, shapeOf(input.shape), flags.seed, flags);
+  const asked = some(all, choice.testLimit, flags.seed);
+  const bad = await unreadable(asked, set.classes, { ...flags, shape: shapeOf(input.shape) });
+  const parts = { train: [], validation: [], test: asked.filter(({ name }) => !bad.has(name)) };
+  const opened = datasets(set.classes, parts, { source: choice.source }, shapeOf(input.shape), flags.seed, flags);
   return { ...opened, input, summary: summaryOf(set.classes, parts), parts: null };
 }
 
@@ -149,22 +155,30 @@ function clipDataset(
   return new ClipDataset({ samples, classes, channels, frames, size: [height, width], ...options });
 }
 
-/** Looks at every sample as the model will see it. */
-async function unreadable(set: ClipSet, { shape, strict, onProgress, onLeftOut }: BeginClips): Promise<Set<string>> {
-  const samples = [...set.train, ...set.validation, ...set.test];
-  const dataset = clipDataset(samples, set.classes, shape, { augment: null, cacheBytes: 0 });
+/** The names of samples that cannot be read, each looked at as the model will see it. */
+async function unreadable(
+  samples: readonly ClipSample[],
+  classes: readonly string[],
+  { shape, strict, onProgress, onLeftOut }: LookFlags & { readonly shape: ClipShape },
+): Promise<Set<string>> {
+  const dataset = clipDataset(samples, classes, shape, { augment: null, cacheBytes: 0 });
   const bad = new Set<string>();
   for (const [i, { name }] of samples.entries()) {
     try {
       await dataset.batch([i]);
     } catch (error) {
-      if (strict || !(error instanceof FormatError || error instanceof FileError)) throw error;
+      if (strict || !isUnreadable(error)) throw error;
       bad.add(name);
       onLeftOut?.(name, error.message);
     }
     onProgress?.(i + 1, samples.length);
   }
   return bad;
+}
+
+/** Damaged, gone, or an array that is no volume. */
+function isUnreadable(error: unknown): error is Error {
+  return error instanceof FormatError || error instanceof FileError || error instanceof ConfigError;
 }
 
 function shapeOf(shape: readonly number[]): ClipShape {

@@ -99,8 +99,10 @@ async function openOthers(choice: DataChoice, folder: RunFolder, flags: ForRunFl
       const hooks = new LookReport(flags.json === true).hooks();
       return testPictures(await openPictures(choice.source), folder.preprocessing, { ...flags, seed, ...hooks });
     }
-    case 'clips':
-      return testClips(choice, input, { ...flags, seed });
+    case 'clips': {
+      const report = new LookReport(flags.json === true);
+      return testClips(choice, input, { ...flags, seed, onLeftOut: (name, reason) => report.leftOut(name, reason) });
+    }
     case 'arrays': {
       const { layout } = (config.data ?? {}) as Partial<DataChoice>;
       // Labels are places among the run's classes, unless those are called by numbers themselves.

@@ -50,6 +50,12 @@ export function kindOfShape(shape: readonly number[]): InputKind | null {
   return ([null, 'tokens', 'signal', 'picture', 'video'] as const)[shape.length] ?? null;
 }
 
+/** pictures, clips, signals, texts. */
+export function nounOf(shape: readonly number[]): string {
+  const kind = kindOfShape(shape);
+  return kind === 'video' ? 'clips' : kind === null ? 'samples' : words[kind];
+}
+
 /** What there is in data of a format; arrays may be anything. */
 export const kindOf = {
   mnist: 'picture',
