@@ -106,8 +106,10 @@ async function ofRun(path: string, { weights }: Flags): Promise<Exported> {
   const which = weights === undefined ? undefined : runWeights(weights);
   const { folder, model, modelName, inputShape, classes } = await loadRun(path, { weights: which });
   const { preprocessing, config } = folder;
-  const fit = config.input.resize === undefined ? 'contain' : 'crop';
-  return { model, name: modelName, input: inputShape, dtype: 'float32', preprocessing, classes, fit };
+  const fit: Fit = config.input.resize === undefined ? 'contain' : 'crop';
+  const facts = inputShape.length >= 3 ? { preprocessing, fit } : { fit }; // signals and texts go through none
+  const dtype = inputShape.length === 1 ? 'int32' : 'float32'; // a text is a row of tokens
+  return { model, name: modelName, input: inputShape, dtype, classes, ...facts };
 }
 
 async function ofWeights(what: string, { weights, ...as }: Flags): Promise<Exported> {

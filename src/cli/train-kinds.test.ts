@@ -72,6 +72,9 @@ describe('fovea train data.npz', () => {
     expect(again).toContain('--model lenet5 --validation 0.1 --epochs 3');
     expect(again).not.toMatch(/digest|sha/);
     expect(await fovea('eval', 'runs/bars', 'bars.npz')).toMatchObject({ count: 120 });
+    expect(await refused('predict', 'runs/bars', '--text', 'hello')).toContain(
+      'runs/bars was not trained on texts: lenet5 takes pictures.',
+    );
 
     const other = { x_test: data.x, y_test: data.y, x_train: data.x, y_train: int32(new Int32Array(120)) };
     await writeFile(inFolder('bars.npz'), npz(other));
@@ -258,6 +261,8 @@ describe('fovea train reviews.csv', () => {
     const own = await fovea('eval', 'runs/reviews', '--html', 'reviews.html');
     expect(own).toMatchObject({ count: 12, accuracy: 1, part: 'test' });
     expect(await readFile(inFolder('reviews.html'), 'utf8')).toMatch(/--option inChannels=\d+ --option embedDim=16/);
+    const onnx = await command.run('export', 'runs/reviews', '--onnx', 'reviews.onnx', '--json');
+    expect(last(onnx.out)).toMatchObject({ event: 'export', inputs: [{ name: 'input', shape: `[N, ${length}]` }] });
     expect(await fovea('eval', 'runs/reviews', 'more.csv')).toMatchObject({ count: 2, accuracy: 1 });
     expect(await fovea('train', '--resume', '--out', 'runs/reviews', '--epochs', '5', '--option', 'maps=8', '--no-report')).toMatchObject({ steps: 30 }); // biome-ignore format: a command
   });
@@ -271,7 +276,7 @@ describe('fovea train reviews.csv', () => {
       '--option',
       'maps=4',
       '--epochs',
-      '16',
+      '8',
       '--batch-size',
       '8',
     ];
@@ -347,9 +352,6 @@ describe('fovea train reviews.csv', () => {
     expect(await refused('eval', 'runs/reviews', 'mnist')).toContain('mnist has pictures; textcnn takes texts.');
     expect(await refused('train', 'more.csv')).toContain('nothing is left to measure with');
     expect(await refused('predict', 'runs/reviews')).toContain('Which texts?');
-    expect(await refused('predict', 'runs/bars', '--text', 'hello')).toContain(
-      'runs/bars was not trained on texts: lenet5 takes pictures.',
-    );
     const missing = await command.run('predict', 'runs/reviews', '--lines', 'nowhere.txt');
     expect([missing.code, missing.err]).toEqual([1, expect.stringContaining('cannot read nowhere.txt')]);
   });
