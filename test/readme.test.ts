@@ -135,7 +135,6 @@ beforeAll(async () => {
   const ran = spawnSync(process.execPath, [runAll, ...names], { encoding: 'utf8', cwd: playground });
   if (ran.status !== 0) throw new Error(`the programs ended with ${ran.status}\n${ran.stderr}`);
   results = JSON.parse(ran.stdout) as Record<string, Result>;
-
 }, 120_000);
 
 afterAll(async () => {
