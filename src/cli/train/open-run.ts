@@ -2,6 +2,7 @@
 
 import { join, relative } from 'node:path';
 import { type JsonObject, type RunConfig, RunFolder, writeFileAtomic } from '../../io/all.node.js';
+import { makeFolder } from '../../io/atomic.node.js';
 import type { ModelBuilder } from '../../models/index.js';
 import { freeze, type Module } from '../../nn/index.js';
 import { manualSeed } from '../../tensor/index.js';
@@ -61,10 +62,12 @@ export async function begin(dataName: string | undefined, flags: Flags): Promise
       data: toJson(prepared.choice),
       made: { at: new Date().toISOString(), fovea: await version(), node: process.versions.node },
     };
-    const folder = await RunFolder.create(path, config);
+    // What makes it a run, config.json, comes last: killed before, the folder can be used again.
+    await makeFolder(path);
     if (data.parts !== null) await writeFileAtomic(join(path, 'data.json'), `${JSON.stringify(data.parts)}\n`);
     if (vocabulary !== undefined)
       await writeFileAtomic(join(path, vocabularyFile), `${JSON.stringify(vocabulary.toJson())}\n`);
+    const folder = await RunFolder.create(path, config);
     return { folder, data, choice: prepared.choice, config, model };
   } catch (error) {
     await data.close();
