@@ -13,8 +13,11 @@ export interface AuditFacts {
   readonly findings: readonly { readonly text: string }[];
 }
 
+/** What is counted of a part: a data set, or what is left of one. */
+type Counted = Pick<Dataset, 'classes'> & { readonly labels: Iterable<number> };
+
 export function summaryOf(
-  parts: { readonly train?: Dataset | null; readonly validation?: Dataset | null; readonly test?: Dataset | null },
+  parts: { readonly train?: Counted | null; readonly validation?: Counted | null; readonly test?: Counted | null },
   audit: AuditFacts | null = null,
 ): DataSummary {
   const known = Object.entries(parts).flatMap(([part, dataset]) => (dataset ? [{ part, dataset }] : []));

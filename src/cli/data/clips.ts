@@ -16,7 +16,8 @@ import type { Normalization } from '../../train/index.js';
 import { ConfigError, FormatError } from '../../util/errors.js';
 import { UsageError } from '../usage.js';
 import type { DataChoice } from './choice.js';
-import { divide, limited, type Parts, readParts, some, summaryOf } from './divide.js';
+import { divide, limited, type Parts, partsJson, readParts, some, summaryOf } from './divide.js';
+import { isGrey } from './grey.js';
 import type { OpenedData } from './opened.js';
 import { fittedStatistics } from './statistics.js';
 
@@ -56,7 +57,6 @@ export async function beginClips(set: ClipSet, choice: DataChoice, options: Begi
   if (parts.train.length === 0) throw new FormatError(`${choice.source}: no clip that can be read is left to train on`);
   const opened = datasets(set.classes, parts, choice, shape, seed, options);
   const { mean, std } = options.normalize ?? (await fittedStatistics(opened.train, choice.source));
-  const names = (samples: readonly ClipSample[]) => samples.map(({ name }) => name);
   return {
     ...opened,
     input: { shape: [...shape], mean: [...mean], std: [...std] },
@@ -64,13 +64,7 @@ export async function beginClips(set: ClipSet, choice: DataChoice, options: Begi
       ...summaryOf(set.classes, parts),
       notes: bad.size === 0 ? [] : [`${bad.size} clips could not be read and were left out.`],
     },
-    parts: {
-      format: 'fovea-data',
-      train: names(parts.train),
-      validation: names(parts.validation),
-      test: names(parts.test),
-      leftOut: [...bad],
-    },
+    parts: partsJson(parts, bad),
   };
 }
 
@@ -119,10 +113,7 @@ export async function clipChannels({ train, classes }: ClipSet): Promise<1 | 3> 
   const dataset = new ClipDataset({ samples, classes, frames: 1, size: [32, 32], channels: 3 });
   for (let i = 0; i < samples.length; i++) {
     const { inputs } = await dataset.batch([i]).catch(() => ({ inputs: new Uint8Array() })); // a broken one tells nothing
-    const plane = inputs.length / 3;
-    for (let p = 0; p < plane; p++) {
-      if (inputs[p] !== inputs[plane + p] || inputs[p] !== inputs[2 * plane + p]) return 3;
-    }
+    if (!isGrey(inputs)) return 3;
   }
   return 1;
 }

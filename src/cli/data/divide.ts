@@ -4,8 +4,9 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Dataset, splitSamples } from '../../data/all.node.js';
 import { fileError } from '../../io/file-error.node.js';
+import type { JsonObject } from '../../io/index.js';
 import { array, literal, object, parseJson, string } from '../../io/schema.js';
-import type { DataSummary } from '../../report/index.js';
+import { type AuditFacts, type DataSummary, summaryOf as summaryOfSets } from '../../report/index.js';
 import type { DataChoice } from './choice.js';
 
 /** Set aside where neither the source nor the user says how many. */
@@ -75,15 +76,27 @@ export async function readParts(run: string) {
   return parseJson(text, partsSchema, file);
 }
 
-/** How many of each class there are, for the report. */
-export function summaryOf(classes: readonly string[], parts: Parts<Labelled>): DataSummary {
-  const counts = (samples: readonly Labelled[]) => {
-    const out = new Array<number>(classes.length).fill(0);
-    for (const { label } of samples) out[label]++;
-    return out;
+/** What `readParts` reads: of samples that have names, which are in which part, and which in none. */
+export function partsJson(parts: Parts<{ readonly name: string }>, leftOut: Iterable<string>): JsonObject {
+  const names = (samples: readonly { readonly name: string }[]) => samples.map(({ name }) => name);
+  return {
+    format: 'fovea-data',
+    train: names(parts.train),
+    validation: names(parts.validation),
+    test: names(parts.test),
+    leftOut: [...leftOut],
   };
-  const [train, validation, test] = [counts(parts.train), counts(parts.validation), counts(parts.test)];
-  return { classes: classes.map((name, c) => ({ name, train: train[c], validation: validation[c], test: test[c] })) };
+}
+
+/** How many of each class there are, and what an audit found, for the report. */
+export function summaryOf(
+  classes: readonly string[],
+  parts: Parts<Labelled>,
+  audit: AuditFacts | null = null,
+): DataSummary {
+  const counted = (samples: readonly Labelled[]) => ({ classes, labels: samples.map(({ label }) => label) });
+  const { train, validation, test } = parts;
+  return summaryOfSets({ train: counted(train), validation: counted(validation), test: counted(test) }, audit);
 }
 
 /** The samples of a data set by place and label, as `divide` takes them. */

@@ -45,7 +45,7 @@ export async function reopenData(folder: RunFolder, choice: DataChoice, flags: F
       return { ...divideTexts(await openTable(choice), choice, { seed, vocabulary }), input };
     }
     default:
-      return { ...(await openMemory(choice, format, { seed, normalize: null })), input };
+      return { ...(await openMemory(choice, format, { seed, normalize: input })), input };
   }
 }
 
@@ -117,7 +117,7 @@ async function openOthers(choice: DataChoice, folder: RunFolder, flags: ForRunFl
       return testTexts(set, choice, seed, await readVocabulary(folder.path));
     }
     default:
-      return openMemory(choice, format, { seed, normalize: null });
+      return openMemory(choice, format, { seed, normalize: input });
   }
 }
 

@@ -1,14 +1,15 @@
 /** Data sets that are whole in memory: MNIST and what is laid out like it, CIFAR. */
 
-import { cifar, computeMeanStd, type Dataset, mnist, split, take } from '../../data/all.node.js';
+import { cifar, type Dataset, mnist, split, take } from '../../data/all.node.js';
 import type { Normalization } from '../../train/index.js';
 import type { DataChoice, DataFormat } from './choice.js';
 import type { OpenedData } from './opened.js';
+import { pictureStatistics } from './statistics.js';
 
 /** What comes whole, and divided into training and test. */
 export type MemoryFormat = 'mnist' | 'idx' | 'cifar';
 
-/** `normalize`: what weights to begin from want; left out, the statistics of the training pictures. */
+/** `normalize`: of the run that these belong to; null for the statistics of the training pictures. */
 export async function openMemory(
   choice: DataChoice,
   format: MemoryFormat,
@@ -45,9 +46,6 @@ function read(source: string, format: MemoryFormat): Promise<{ train: Dataset; t
   }
 }
 
-async function statistics(data: Dataset, format: DataFormat): Promise<Normalization> {
-  if (format === 'mnist') return { mean: [0.1307], std: [0.3081] }; // the numbers everybody uses
-  const { mean, std } = await computeMeanStd(data);
-  const four = (values: readonly number[]) => values.map((v) => Number(v.toFixed(4)));
-  return { mean: four(mean), std: four(std).map((s) => s || 1) };
+function statistics(data: Dataset, format: DataFormat): Normalization | Promise<Normalization> {
+  return format === 'mnist' ? { mean: [0.1307], std: [0.3081] } : pictureStatistics(data); // MNIST's are the numbers everybody uses
 }

@@ -6,7 +6,6 @@
 import { join } from 'node:path';
 import {
   auditPictures,
-  computeMeanStd,
   DecodePool,
   defaultCacheBytes,
   openPictures,
@@ -17,16 +16,15 @@ import {
   type PictureSet,
   type SkippedPicture,
   splitSamples,
-  take,
   transforms,
 } from '../../data/all.node.js';
-import type { JsonObject, RunConfig } from '../../io/all.node.js';
+import type { RunConfig } from '../../io/all.node.js';
 import type { Preprocessing } from '../../models/index.js';
-import type { DataSummary } from '../../report/index.js';
 import { FormatError } from '../../util/errors.js';
 import type { DataChoice } from './choice.js';
-import { defaultShare, limited, type Parts, readParts, some, summaryOf } from './divide.js';
+import { defaultShare, limited, type Parts, partsJson, readParts, some, summaryOf } from './divide.js';
 import type { OpenedData } from './opened.js';
+import { pictureStatistics } from './statistics.js';
 
 /** How decoding is done; decides no number. */
 export interface PictureFlags {
@@ -49,6 +47,7 @@ export interface OpenPicturesFlags extends PictureFlags {
 
 /** Statistics are taken from at most so many training pictures. */
 const picturesForStatistics = 5000;
+
 /**
  * Looks at a set and divides it. `preprocessing` without `mean` and `std` gets those of the training pictures.
  * @throws {FormatError} when no part is left to train on
@@ -66,15 +65,15 @@ export async function beginPictures(
     const audit = await auditPictures(set, { pool, cache, preprocessing, full, onProgress: flags.onAuditProgress });
     flags.onAudit?.(audit);
     const parts = divide(set, audit, choice, flags.seed);
-    const made = (wanted: Preprocessing) => datasets(set, parts, wanted, choice, { ...flags, pool, cache });
-    const statistics = preprocessing.fitted ? await statisticsOf(made(preprocessing).plainTrain) : preprocessing;
-    const { mean, std } = statistics;
-    const opened = made({ ...preprocessing, mean: [...mean], std: [...std] });
-    return {
-      ...opened,
-      summary: { ...summaryOf(set.classes, parts), ...factsOf(audit) },
-      parts: namesOf(parts, audit),
-    };
+    const shared = { ...flags, pool, cache };
+    const { mean, std } = preprocessing.fitted
+      ? await pictureStatistics(opener(set, preprocessing, shared)(limited(parts, choice, flags.seed).train), {
+          most: picturesForStatistics,
+          batchSize: 64,
+        })
+      : preprocessing;
+    const opened = datasets(set, parts, { ...preprocessing, mean: [...mean], std: [...std] }, choice, shared);
+    return { ...opened, summary: summaryOf(set.classes, parts, audit), parts: partsJson(parts, audit.leaveOut) };
   } catch (error) {
     pool.close();
     throw error;
@@ -144,16 +143,9 @@ interface Shared extends Omit<OpenPicturesFlags, 'cache'> {
   readonly cache: PictureCache | null;
 }
 
-function datasets(
-  set: PictureSet,
-  parts: PictureParts,
-  preprocessing: Preprocessing,
-  choice: DataChoice,
-  shared: Shared,
-) {
-  const { pool, cache, strict, onSkip } = shared;
-  const cut = limited(parts, choice, shared.seed);
-  const open = (samples: readonly PictureSample[], augment: transforms.PictureTransform[] = []) =>
+/** Makes data sets that share the pool and the cache. */
+function opener(set: PictureSet, preprocessing: Preprocessing, { pool, cache, strict, onSkip }: Shared) {
+  return (samples: readonly PictureSample[], augment: transforms.PictureTransform[] = []) =>
     new PictureDataset({
       samples,
       classes: set.classes,
@@ -164,6 +156,17 @@ function datasets(
       onSkip,
       ...(cache === null ? { cacheBytes: 0 } : { cache }),
     });
+}
+
+function datasets(
+  set: PictureSet,
+  parts: PictureParts,
+  preprocessing: Preprocessing,
+  choice: DataChoice,
+  shared: Shared,
+) {
+  const cut = limited(parts, choice, shared.seed);
+  const open = opener(set, preprocessing, shared);
   const [height, width] = preprocessing.crop;
   const { mean, std, resize, interpolation } = preprocessing;
   const input: RunConfig['input'] = {
@@ -175,33 +178,15 @@ function datasets(
   };
   return {
     train: open(cut.train, transforms.fromJson(choice.transforms ?? [])),
-    plainTrain: open(cut.train),
     validation: cut.validation.length === 0 ? null : open(cut.validation),
     test: cut.test.length === 0 ? null : open(cut.test),
     input,
-    close: async () => pool.close(),
+    close: async () => shared.pool.close(),
   };
-}
-
-async function statisticsOf(train: PictureDataset): Promise<{ mean: number[]; std: number[] }> {
-  const { mean, std } = await computeMeanStd(take(train, picturesForStatistics), { batchSize: 64 });
-  const four = (values: readonly number[]) => values.map((v) => Number(v.toFixed(4)));
-  return { mean: four(mean), std: four(std).map((s) => s || 1) };
 }
 
 function cacheOf({ cache = defaultCacheBytes() }: PictureFlags): PictureCache | null {
   return cache === 0 ? null : new PictureCache(cache);
-}
-
-function namesOf(parts: PictureParts, audit: PictureAudit): JsonObject {
-  const names = (samples: readonly PictureSample[]) => samples.map(({ name }) => name);
-  return {
-    format: 'fovea-data',
-    train: names(parts.train),
-    validation: names(parts.validation),
-    test: names(parts.test),
-    leftOut: [...audit.leaveOut],
-  };
 }
 
 /** A picture that was there when the run began. Its class is told from its name, where a folder of that is called so. */
@@ -209,12 +194,4 @@ function gone(set: PictureSet, name: string): PictureSample {
   const folders = name.split('/');
   const label = set.classes.findIndex((known) => folders.includes(known));
   return { name, label: Math.max(0, label), source: { kind: 'file', path: join(set.path, name) } };
-}
-
-function factsOf({ sizes, findings }: PictureAudit): Partial<DataSummary> {
-  const notes = findings.map(({ text }) => text);
-  if (sizes === null) return { notes };
-  const { smallest, median, largest } = sizes;
-  const spread = (at: 0 | 1) => ({ min: smallest[at], median: median[at], max: largest[at] });
-  return { notes, sizes: { height: spread(0), width: spread(1) } };
 }

@@ -6,6 +6,7 @@ import type { ModelBuilder } from '../../models/index.js';
 import type { Module } from '../../nn/index.js';
 import { ConfigError } from '../../util/errors.js';
 import type { DataChoice } from '../data/choice.js';
+import { isGrey } from '../data/grey.js';
 import { checkKind } from '../data/kinds.js';
 import { type MemoryFormat, openMemory } from '../data/memory.js';
 import type { OpenedData } from '../data/opened.js';
@@ -86,12 +87,4 @@ async function channelsOfWeights(file: string): Promise<1 | 3 | null> {
   const facts = await withWeightsFile(file, {}, ({ metadata }) => readFacts(metadata));
   const channels = facts.preprocessing?.mean.length;
   return channels === 1 || channels === 3 ? channels : null;
-}
-
-function isGrey(planes: Uint8Array): boolean {
-  const plane = planes.length / 3;
-  for (let i = 0; i < plane; i++) {
-    if (planes[i] !== planes[plane + i] || planes[i] !== planes[2 * plane + i]) return false;
-  }
-  return true;
 }
