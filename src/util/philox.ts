@@ -8,11 +8,12 @@
 export function philoxFill(out: Int32Array, key: ArrayLike<number>): void {
   const n = out.length;
   const q = Math.ceil(n / 4);
+  const more = key[4] | 0;
   for (let i = 0; i < q; i++) {
     let c0 = i | 0;
     let c1 = key[2] | 0;
     let c2 = key[3] | 0;
-    let c3 = key[4] | 0;
+    let c3 = more;
     let k0 = key[0] | 0;
     let k1 = key[1] | 0;
     for (let round = 0; round < 10; round++) {
