@@ -65,7 +65,7 @@ export async function beginPictures(
     const audit = await auditPictures(set, { pool, cache, preprocessing, full, onProgress: flags.onAuditProgress });
     flags.onAudit?.(audit);
     const parts = divide(set, audit, choice, flags.seed);
-    const shared = { ...flags, pool, cache };
+    const shared = { ...flags, onSkip: once(flags.onSkip), pool, cache };
     const { mean, std } = preprocessing.fitted
       ? await pictureStatistics(opener(set, preprocessing, shared)(limited(parts, choice, flags.seed).train), {
           most: picturesForStatistics,
@@ -121,6 +121,15 @@ export async function testPictures(
     pool.close();
     throw error;
   }
+}
+
+/** The statistics are taken from pictures that are trained with later: one that cannot be read is told of once. */
+function once(onSkip: OpenPicturesFlags['onSkip']): OpenPicturesFlags['onSkip'] {
+  const told = new Set<string>();
+  return (skipped) => {
+    if (!told.has(skipped.name)) onSkip?.(skipped);
+    told.add(skipped.name);
+  };
 }
 
 type PictureParts = Parts<PictureSample>;
