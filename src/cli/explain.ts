@@ -24,7 +24,7 @@ import type { Tensor } from '../tensor/index.js';
 import { type Classifier, openClassifier, type Prediction, type RunWeights } from '../train/all.node.js';
 import { suggest } from '../util/errors.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
-import { percent, print, printJson, table } from './output.js';
+import { percent, print, printable, printJson, table } from './output.js';
 import { pictureFiles } from './picture-files.js';
 import { type Cell, drawSheet, type Sheet } from './picture-sheet.js';
 import { withProgress } from './task-progress.js';
@@ -113,7 +113,7 @@ async function explain(seer: Classifier, pictures: readonly Shown[], flags: Flag
   for (const shown of pictures) {
     const [, height, width] = shown.picture.shape;
     const row: Cell[] = [{ picture: large(shown.picture), caption: `${basename(shown.name)}: ${captionOf(shown)}` }];
-    if (!flags.json) print(`${shown.name}  ${pc.bold(pc.green(captionOf(shown)))}`);
+    if (!flags.json) print(`${printable(shown.name)}  ${pc.bold(pc.green(printable(captionOf(shown))))}`);
     for (const method of flags.method) {
       const started = performance.now();
       const found = await mapOf(method, seer, shown, flags);

@@ -11,6 +11,11 @@ export function print(text = ''): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** A name or a reason that comes from a file, on one line: what would break that or steer the terminal becomes a visible mark. Joiners of letters stay. */
+export function printable(text: string): string {
+  return text.replace(/(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\ufffd');
+}
+
 export interface Column {
   readonly head: string;
   readonly align?: 'left' | 'right';

@@ -6,7 +6,7 @@ import { decodeImage, FileError, type Picture } from '../io/all.node.js';
 import { type Classifier, openClassifier, type RunWeights } from '../train/all.node.js';
 import { FormatError } from '../util/errors.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
-import { print, printJson } from './output.js';
+import { print, printable, printJson } from './output.js';
 import { type PictureFile, pictureFiles } from './picture-files.js';
 import { knowsTexts, predictTexts } from './predict-texts.js';
 import { showPrediction } from './predictions.js';
@@ -62,7 +62,7 @@ export function command(): Command {
           if (files.length === 1) throw picture;
           refused++;
           if (flags.json) printJson({ event: 'refused', file: name, message: picture.message });
-          else process.stderr.write(`${pc.red('refused')}  ${picture.message}\n`);
+          else process.stderr.write(`${pc.red('refused')}  ${printable(picture.message)}\n`);
           continue;
         }
         const [best] = await seer.predict([picture], { top: flags.top });
@@ -84,7 +84,7 @@ function announce({ modelName, report }: Classifier): void {
 /** The picture as the model takes it, or why it cannot be had: one bad file among many is no reason to stop. */
 async function open(file: PictureFile, { channels, prepare }: Classifier, { invert }: Flags): Promise<Picture | Error> {
   try {
-    const whole = await decodeImage(await file.read(), { channels });
+    const whole = await decodeImage(await file.read(), { channels, name: file.name });
     // Inverted before it is fitted: the bars around a picture of another shape stay black.
     return await prepare(invert ? { ...whole, data: whole.data.map((x) => 255 - x) } : whole);
   } catch (error) {

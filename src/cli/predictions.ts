@@ -3,7 +3,7 @@
 import pc from 'picocolors';
 import type { JsonObject } from '../io/index.js';
 import type { Prediction } from '../train/index.js';
-import { percent, print, printJson } from './output.js';
+import { percent, print, printable, printJson } from './output.js';
 
 /** `name`: what was looked at, as the line calls it. `facts` stand in its place in JSON. */
 export function showPrediction(
@@ -17,6 +17,8 @@ export function showPrediction(
     printJson({ event: 'prediction', ...facts, class: best[0].name, probability: best[0].probability, top });
     return;
   }
-  const [first, ...others] = best.map(({ name, probability }) => `${name} ${percent(probability)}`);
-  print(`${name}  ${pc.bold(pc.green(first))}${others.length > 0 ? pc.dim(`  then ${others.join(', ')}`) : ''}`);
+  const [first, ...others] = best.map(({ name, probability }) => `${printable(name)} ${percent(probability)}`);
+  print(
+    `${printable(name)}  ${pc.bold(pc.green(first))}${others.length > 0 ? pc.dim(`  then ${others.join(', ')}`) : ''}`,
+  );
 }

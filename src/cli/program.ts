@@ -5,6 +5,7 @@
 
 import { Command, CommanderError } from 'commander';
 import { subcommands } from './commands.js';
+import { printable } from './output.js';
 import { exitCodes, Interrupted, UsageError } from './usage.js';
 import { version } from './version.js';
 
@@ -58,8 +59,13 @@ function report(error: unknown, json: boolean): number {
   const known = error instanceof Error && expectedErrors.includes(error.name);
   const message = error instanceof Error ? error.message : String(error);
   if (json) process.stdout.write(`${JSON.stringify({ event: 'error', name: (error as Error).name, message })}\n`);
-  process.stderr.write(known ? `error: ${message}\n` : `${error instanceof Error ? error.stack : message}\n`);
+  process.stderr.write(known ? `error: ${safe(message)}\n` : `${error instanceof Error ? error.stack : message}\n`);
   return error instanceof UsageError ? exitCodes.usage : exitCodes.failure;
+}
+
+/** Messages have lines, and names of files in them, which may have anything. */
+function safe(message: string): string {
+  return message.split('\n').map(printable).join('\n');
 }
 
 /** By name, so that their modules need not be loaded to print help. */

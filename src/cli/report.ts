@@ -2,7 +2,7 @@
 
 import pc from 'picocolors';
 import type { Evaluation, SampleResult } from '../train/index.js';
-import { type Column, grouped, percent, print, table } from './output.js';
+import { type Column, grouped, percent, print, printable, table } from './output.js';
 
 /** More classes are not listed one by one. */
 const mostClasses = 20;
@@ -174,10 +174,6 @@ function lastPart(name: string, most: number): string {
     kept = c + kept;
   }
   return kept;
-}
-
-function printable(name: string): string {
-  return name.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '�');
 }
 
 /** Columns a text takes, colours aside: the wide characters of East Asia and emoji take two. */

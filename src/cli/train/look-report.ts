@@ -4,7 +4,7 @@ import type { SingleBar } from 'cli-progress';
 import pc from 'picocolors';
 import { auditLines, type PictureAudit, type SkippedPicture } from '../../data/all.node.js';
 import type { OpenedData } from '../data/opened.js';
-import { grouped, print, printJson } from '../output.js';
+import { grouped, print, printable, printJson } from '../output.js';
 
 /** Of pictures that cannot be read while training, as many are named. */
 const mostNamed = 10;
@@ -73,7 +73,7 @@ export class LookReport {
 
   #tell(what: string, text: string): void {
     if (this.#skipped > mostNamed + 1) return;
-    const shown = this.#skipped <= mostNamed ? text : 'more, not named here';
+    const shown = this.#skipped <= mostNamed ? printable(text) : 'more, not named here';
     process.stderr.write(`${pc.yellow(what)}  ${shown}\n`);
   }
 }
