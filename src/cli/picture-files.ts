@@ -1,12 +1,13 @@
 /** The pictures that a command is given: names, folders, patterns such as 'dir/*.webp' where no shell expanded them, and - for standard input. */
 
 import { stat } from 'node:fs/promises';
-import { sep } from 'node:path';
+import { isAbsolute, sep } from 'node:path';
 import { glob, isDynamicPattern } from 'tinyglobby';
+import { filesBelow } from '../data/pictures/folder.node.js';
+import { LeftOutList } from '../data/pictures/sample.js';
+import { isPictureName, pictureEndings } from '../io/picture-format.js';
+import { FormatError } from '../util/errors.js';
 import { UsageError } from './usage.js';
-
-/** Endings that are looked for in a folder; what a file holds is told from its bytes. */
-const endings = ['jpg', 'jpeg', 'png', 'webp', 'gif', 'tif', 'tiff', 'avif', 'heic', 'bmp'];
 
 /** A picture to be: where its bytes come from, and what it is called in what is printed. */
 export interface PictureFile {
@@ -27,7 +28,7 @@ export async function pictureFiles(given: readonly string[]): Promise<PictureFil
   const found: PictureFile[] = [];
   for (const name of given) {
     if (name === '-') found.push(standardInput);
-    else found.push(...(await expanded(name)).map((path): PictureFile => ({ name: path, read: async () => path })));
+    else found.push(...(await expanded(name)).map(({ name, path }): PictureFile => ({ name, read: async () => path })));
   }
   return found;
 }
@@ -41,25 +42,33 @@ const standardInput: PictureFile = {
       pieces.push(piece as Buffer);
       length += (piece as Buffer).length;
       if (length > mostBytes)
-        throw new UsageError(`Standard input goes on for more than ${mostBytes / 2 ** 20} MiB: that is no picture.`);
+        throw new FormatError(`Standard input goes on for more than ${mostBytes / 2 ** 20} MiB: that is no picture.`);
     }
     return new Uint8Array(Buffer.concat(pieces));
   },
 };
 
+interface Found {
+  readonly name: string;
+  readonly path: string;
+}
+
 /** A file as it is called, whether it is there or not; the pictures of a folder; what a pattern matches. */
-async function expanded(name: string): Promise<string[]> {
+async function expanded(name: string): Promise<Found[]> {
   const found = await stat(name).catch(() => null);
-  if (found !== null && !found.isDirectory()) return [name];
-  if (found === null && !isDynamicPattern(name)) return [name]; // reading it says what is wrong
-  const folder = found !== null;
-  const pattern = folder ? `**/*.{${endings.join(',')}}` : name.replaceAll(sep, '/');
+  if (found?.isDirectory()) return picturesBelow(name);
+  if (found !== null || !isDynamicPattern(name)) return [{ name, path: name }]; // reading it says what is wrong
   const options = { onlyFiles: true, caseSensitiveMatch: false, followSymbolicLinks: false, expandDirectories: false };
-  const files = await glob(pattern, folder ? { ...options, cwd: name } : options);
-  if (files.length === 0)
-    throw new UsageError(
-      folder ? `There are no pictures in ${name} (${endings.join(', ')}).` : `No file matches '${name}'.`,
-    );
-  const prefix = folder ? `${name.replace(/[/\\]+$/, '')}/` : '';
-  return files.map((file) => prefix + file).sort((a, b) => (a < b ? -1 : 1));
+  const files = await glob(name.replaceAll(sep, '/'), { ...options, absolute: isAbsolute(name) });
+  if (files.length === 0) throw new UsageError(`No file matches '${name}'.`);
+  return files.sort((a, b) => (a < b ? -1 : 1)).map((file) => ({ name: file, path: file }));
+}
+
+/** Those that training would take: by the endings of their names, hidden ones and links that lead out of the folder left out. */
+async function picturesBelow(folder: string): Promise<Found[]> {
+  const files = await filesBelow(folder, new LeftOutList());
+  const pictures = files.filter(({ parts }) => isPictureName(parts.at(-1)!));
+  if (pictures.length === 0) throw new UsageError(`There are no pictures in ${folder} (${pictureEndings.join(', ')}).`);
+  const prefix = folder.replace(/[/\\]+$/, '');
+  return pictures.map(({ parts, path }) => ({ name: [prefix, ...parts].join('/'), path }));
 }
