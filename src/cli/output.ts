@@ -11,9 +11,9 @@ export function print(text = ''): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** A name or a reason that comes from a file, on one line: what would break that or steer the terminal becomes a visible mark. Joiners of letters stay. */
+/** A name or a reason that comes from a file, on one line: what would break that or steer the terminal becomes a visible mark. */
 export function printable(text: string): string {
-  return text.replace(/(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\ufffd');
+  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\ufffd');
 }
 
 export interface Column {
