@@ -24,6 +24,22 @@ export function whyNoThreads(): string {
   return '';
 }
 
+/** Calls `leave` if the process exits before the answer of this function is called. A page that goes away asks nobody. */
+export function onExit(leave: () => void): () => void {
+  if (!listens) {
+    listens = true;
+    nodeModule('node:process')?.on('exit', () => {
+      for (const each of leaving) each();
+    });
+  }
+  leaving.add(leave);
+  return () => leaving.delete(leave);
+}
+
+/** One listener for all: Node warns where there are more than ten. */
+const leaving = new Set<() => void>();
+let listens = false;
+
 /** A module of Node's own, or undefined elsewhere. Bundlers for browsers see no import. */
 export function nodeModule<Name extends keyof NodeModules>(name: Name): NodeModules[Name] | undefined {
   const { process } = globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } };
@@ -33,6 +49,7 @@ export function nodeModule<Name extends keyof NodeModules>(name: Name): NodeModu
 /** What is used of them, spelled out: a browser project need not know Node's types. */
 interface NodeModules {
   'node:os': { availableParallelism(): number };
+  'node:process': { on(event: 'exit', listener: () => void): void };
   'node:v8': { setFlagsFromString(flag: string): void };
   'node:worker_threads': { Worker: NodeWorkerConstructor };
 }

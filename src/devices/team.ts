@@ -6,7 +6,7 @@
  */
 
 import { invariant } from '../util/errors.js';
-import { type NodeWorkerConstructor, nodeModule } from './host.js';
+import { type NodeWorkerConstructor, nodeModule, onExit } from './host.js';
 import {
   BOARD,
   boardWords,
@@ -94,6 +94,8 @@ export class Team<Code> {
     });
     const guard = this.workers[0];
     guard.keepAlive(true);
+    // Who exits meanwhile waits for the workers. Some end at once; one that is inside machine code would wait for them in a barrier for ever.
+    const stay = onExit(() => this.callOff(call));
     for (let thread = 0; thread < threads; thread++) this.callIn(thread);
     try {
       await ended;
@@ -101,6 +103,7 @@ export class Team<Code> {
       await this.leaving;
       throw error;
     } finally {
+      stay();
       this.current = null;
       guard.keepAlive(false);
     }

@@ -291,6 +291,25 @@ describe.each(devicesHere)('$name', (here) => {
       );
       expect(output).toBe('2 true\n');
     });
+
+    test('ends when it is told to in the middle of a run: no worker waits for one that has ended', async () => {
+      // A worker that was called, but has not begun, ends at once; the other would wait for it in a barrier: without help one in two of these.
+      for (let attempt = 0; attempt < 6; attempt++) {
+        const output = await runScript(
+          here,
+          `
+          const { lanes } = device;
+          const program = await device.load(device.assemble(relayProgram({ blocks: 64, rounds: 16, lanes })));
+          const slots = Int32Array.of(0, device.alloc(4096), device.alloc(4096));
+          setTimeout(() => {
+            console.log('told');
+            process.exit();
+          }, 20);
+          for (;;) await device.run(program, slots);`,
+        );
+        expect(output).toBe('told\n');
+      }
+    }, 60_000);
   });
 });
 
