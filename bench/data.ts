@@ -1,8 +1,8 @@
 /**
- * The input pipeline beside the decoder it stands on: `node scripts/run-ts.mjs bench/data.ts FOLDER [--seconds N] [--workers N] [--save]`. FOLDER holds pictures as
- * bench/make-pictures.mjs makes them. The decoder's own limit is what sharp decodes of the same files in memory, two for each core at a time, doing nothing else.
- * Decoder and pipeline take turns; a ratio is the median over pairs of neighbours. On a machine that does other things too, pictures per second of processor time
- * say more than those of the clock.
+ * The input pipeline beside the decoders it stands on: `node scripts/run-ts.mjs bench/data.ts FOLDER [--seconds N] [--workers N] [--save]`. FOLDER holds pictures as
+ * bench/make-pictures.mjs makes them. A decoder's own limit is what it decodes of the same files in memory, doing nothing else: sharp two for each core at a time,
+ * libjpeg-turbo one in each worker. Decoders and pipeline take turns; a ratio is the median over pairs of neighbours. On a machine that does other things too,
+ * pictures per second of processor time say more than those of the clock.
  */
 
 import { writeFileSync } from 'node:fs';
@@ -14,6 +14,7 @@ import { openPictures } from '../src/data/pictures/open.node.js';
 import { DecodePool } from '../src/data/pictures/pool.node.js';
 import { SourceReader } from '../src/data/pictures/read.node.js';
 import { randomHorizontalFlip, randomResizedCrop } from '../src/data/transforms/index.js';
+import { loadJpegTurbo } from '../src/io/jpeg-turbo.node.js';
 import { decodeInterleaved } from '../src/io/picture.node.js';
 import { preprocessing } from '../src/models/preprocessing.js';
 
@@ -22,46 +23,61 @@ const { values, positionals } = parseArgs({
   options: { seconds: { type: 'string' }, workers: { type: 'string' }, save: { type: 'boolean' } },
 });
 const set = await openPictures(positionals[0]);
-const pool = new DecodePool({ workers: Number(values.workers ?? availableParallelism()) });
+const workers = Number(values.workers ?? availableParallelism());
+const pool = new DecodePool({ workers });
+const sharpPool = new DecodePool({ workers });
 const turnMs = 1000;
 const batchSize = 32;
-const rounds = Math.max(3, Math.round(Number(values.seconds ?? 40) / 6));
 
 const reader = new SourceReader();
 const files = set.samples.slice(0, 200).map(({ source }) => reader.read(source));
-const common = { samples: set.samples, classes: set.classes, pool };
+const common = { samples: set.samples, classes: set.classes, cacheBytes: 0 };
 const whole = preprocessing(224);
 const augment = [randomResizedCrop(224), randomHorizontalFlip()];
 
 const turns: Record<string, () => Promise<Rate>> = {
-  decoder: () => decodeAll((bytes) => sharp(bytes, { sequentialRead: true }).raw().toBuffer()),
-  'decoder, upright in sRGB with limits': () => decodeAll((bytes) => decodeInterleaved(bytes)),
-  'decoder, its own resize to 224 × 224': () =>
+  sharp: () => decodeAll((bytes) => sharp(bytes, { sequentialRead: true }).raw().toBuffer()),
+  'sharp, upright in sRGB with limits': () => decodeAll((bytes) => decodeInterleaved(bytes)),
+  'sharp, its own resize to 224 × 224': () =>
     decodeAll((bytes) =>
       sharp(bytes, { sequentialRead: true }).resize(224, 224, { kernel: 'linear' }).raw().toBuffer(),
     ),
-  evaluation: loaded(new PictureDataset({ ...common, preprocessing: whole, cacheBytes: 0 })),
-  training: loaded(new PictureDataset({ ...common, preprocessing: whole, augment, cacheBytes: 0 })),
-  cached: loaded(new PictureDataset({ ...common, preprocessing: whole, augment, cacheBytes: 2 ** 30 })),
+  'evaluation, sharp alone': loaded(new PictureDataset({ ...common, pool: sharpPool, preprocessing: whole })),
+  'training, sharp alone': loaded(new PictureDataset({ ...common, pool: sharpPool, preprocessing: whole, augment })),
+  cached: loaded(new PictureDataset({ ...common, pool, preprocessing: whole, augment, cacheBytes: 2 ** 30 })),
 };
+if ((await loadJpegTurbo()) === null) console.log('libjpeg-turbo is not here: what it would do is not measured');
+else {
+  turns['libjpeg-turbo'] = inWorkers();
+  turns.evaluation = loaded(new PictureDataset({ ...common, pool, preprocessing: whole }));
+  turns.training = loaded(new PictureDataset({ ...common, pool, preprocessing: whole, augment }));
+}
+const rounds = Math.max(3, Math.round(Number(values.seconds ?? 40) / Object.keys(turns).length));
+// Workers look for libjpeg-turbo when they start.
+process.env.FOVEA_TURBOJPEG = 'off';
+await sharpPool.run(sharpPool.addSpec(specOf()), 'read', [itemOf(0)]);
+delete process.env.FOVEA_TURBOJPEG;
 const measured: Record<string, Rate[]> = {};
 for (const turn of Object.values(turns)) await turn();
 for (let round = 0; round < rounds; round++) {
   for (const [name, turn] of Object.entries(turns)) (measured[name] ??= []).push(await turn());
 }
-await pool.close();
+await Promise.all([pool.close(), sharpPool.close()]);
 
+const decoders = ['sharp', 'libjpeg-turbo'].filter((name) => name in measured);
 const lines = [
-  `${cpus()[0].model.trim()}, ${availableParallelism()} cores; ${set.samples.length} pictures, ${pool.workers} workers, ${rounds} rounds of ${turnMs} ms`,
+  `${cpus()[0].model.trim()}, ${availableParallelism()} cores; ${set.samples.length} pictures, ${workers} workers, ${rounds} rounds of ${turnMs} ms`,
   '',
-  '| | pictures/s | of the decoder | per processor second | of the decoder |',
-  '| --- | ---: | ---: | ---: | ---: |',
+  `| | pictures/s | ${decoders.map((name) => `of ${name}`).join(' | ')} | per processor second | ${decoders.map((name) => `of ${name}`).join(' | ')} |`,
+  `| --- | ${'---: | '.repeat(2 + 2 * decoders.length)}`.trimEnd(),
 ];
 for (const [name, rates] of Object.entries(measured)) {
-  const cells = (['clock', 'processor'] as const).flatMap((kind) => {
-    const ratio = median(rates.map((rate, i) => rate[kind] / measured.decoder[i][kind]));
-    return [Math.round(median(rates.map((rate) => rate[kind]))), `${(100 * ratio).toFixed(0)} %`];
-  });
+  const cells = (['clock', 'processor'] as const).flatMap((kind) => [
+    Math.round(median(rates.map((rate) => rate[kind]))),
+    ...decoders.map(
+      (decoder) => `${(100 * median(rates.map((rate, i) => rate[kind] / measured[decoder][i][kind]))).toFixed(0)} %`,
+    ),
+  ]);
   lines.push(`| ${[name, ...cells].join(' | ')} |`);
 }
 console.log(lines.join('\n'));
@@ -89,9 +105,39 @@ function decodeAll(decode: (bytes: Uint8Array) => Promise<unknown>): Promise<Rat
     const lane = async () => {
       while (!over()) await decode(files[done++ % files.length]);
     };
-    await Promise.all(Array.from({ length: 2 * pool.workers }, lane));
+    await Promise.all(Array.from({ length: 2 * workers }, lane));
     return done;
   });
+}
+
+/** Files in memory, decoded by the pool's workers, which do nothing else. */
+function inWorkers(): () => Promise<Rate> {
+  const spec = pool.addSpec(specOf());
+  const sources = files.map((bytes) => {
+    const memory = new SharedArrayBuffer(bytes.length);
+    new Uint8Array(memory).set(bytes);
+    return { kind: 'memory' as const, memory, offset: 0, length: bytes.length };
+  });
+  let next = 0;
+  const items = () => Array.from({ length: 8 }, () => ({ ...itemOf(0), source: sources[next++ % sources.length] }));
+  return () =>
+    timed(async (over) => {
+      let done = 0;
+      const lane = async () => {
+        for (; !over(); done += 8) await pool.run(spec, 'decode', items());
+      };
+      await Promise.all(Array.from({ length: 2 * workers }, lane));
+      return done;
+    });
+}
+
+function specOf() {
+  return { channels: 3, preprocessing: whole, augment: [] } as const;
+}
+
+function itemOf(index: number) {
+  const { name, source } = set.samples[index];
+  return { name, source, draw: null, cached: null };
 }
 
 /** Three batches under way at a time, as a loader that prepares two ahead; none is left over when the turn ends. */

@@ -7,13 +7,18 @@ import { centerCrop, type Interleaved, type Planes, resizeAndCrop, resize as res
 /**
  * The middle of a picture at the size the weights want, still as bytes: [C, H, W] → [C, crop height, crop width]. A grey picture serves a model
  * of colours with the same plane three times. Divide by 255 and take out `mean` and `std` afterwards (`data.normalizeTensor`, `predict`).
- * @throws {ConfigError} if the channels do not fit the statistics.
+ * `target`, of as many bytes, takes the result in place of new memory. @throws {ConfigError} if the channels do not fit the statistics.
  */
 export function preprocess(
   picture: Planes | Interleaved,
   { resize, crop, interpolation, mean }: Preprocessing,
+  target?: Uint8Array,
 ): Planes {
-  return withChannels(resizeAndCrop(picture, resize, crop, interpolation), mean.length);
+  const channels = 'shape' in picture ? picture.shape[0] : picture.channels;
+  if (channels === mean.length) return resizeAndCrop(picture, resize, crop, interpolation, target);
+  const { data, shape } = withChannels(resizeAndCrop(picture, resize, crop, interpolation), mean.length);
+  target?.set(data);
+  return { data: target ?? data, shape };
 }
 
 /**

@@ -83,12 +83,13 @@ export function resizedSize(
   return height <= width ? [size, longer] : [longer, size];
 }
 
-/** `resize` and then `centerCrop`, without computing what is cut away. */
+/** `resize` and then `centerCrop`, without computing what is cut away. `target`, of as many bytes, takes the result in place of new memory. */
 export function resizeAndCrop(
   picture: Planes | Interleaved,
   size: number | readonly [height: number, width: number],
   crop: readonly [height: number, width: number],
   filter: ResizeFilter = 'bilinear',
+  target?: Uint8Array,
 ): Planes {
   const pixels = 'shape' in picture ? ofPlanes(picture) : ofInterleaved(picture);
   const [height, width] = resizedSize(pixels.height, pixels.width, size);
@@ -99,8 +100,12 @@ export function resizeAndCrop(
     height: Math.min(height, crop[0]),
     width: Math.min(width, crop[1]),
   };
-  const inside = resample(pixels, null, height, width, filter, window);
-  return top < 0 || left < 0 ? centerCrop(inside, ...crop) : inside;
+  const isInside = top >= 0 && left >= 0;
+  const inside = resample(pixels, null, height, width, filter, window, isInside ? target : undefined);
+  if (isInside) return inside;
+  const { data, shape } = centerCrop(inside, ...crop);
+  target?.set(data);
+  return { data: target ?? data, shape };
 }
 
 /** The middle [height, width]; black where the picture is smaller than that. */
@@ -163,6 +168,7 @@ function resample(
   width: number,
   filter: ResizeFilter,
   window: Box | null,
+  target?: Uint8Array,
 ): Planes {
   for (const size of [height, width]) {
     if (!Number.isInteger(size) || size < 1)
@@ -175,11 +181,12 @@ function resample(
       `resize: ${pixels.height} × ${pixels.width} would become ${to.height} × ${to.width}, more than ${maxBytes / 2 ** 20} MiB; crop it first`,
     );
   }
-  if (filter === 'nearest') return nearest(pixels, from, height, width, to);
+  const out = target ?? new Uint8Array(pixels.channels * to.height * to.width);
+  if (filter === 'nearest') return nearest(pixels, from, height, width, to, out);
   const columns = taps(from.width, width, to.left, to.width, filter);
   const rows = taps(from.height, height, to.top, to.height, filter);
   const kernel = shared();
-  return kernel === null ? plain(pixels, from, rows, columns) : fast(kernel, pixels, from, rows, columns);
+  return kernel === null ? plain(pixels, from, rows, columns, out) : fast(kernel, pixels, from, rows, columns, out);
 }
 
 function within(name: string, box: Box | null, height: number, width: number): Box {
@@ -253,11 +260,10 @@ function computeTaps(from: number, to: number, first: number, count: number, nam
 }
 
 /** The pixel under the middle of each output pixel. Pillow steps from one to the next, and so do we: sums round otherwise than products. */
-function nearest(pixels: Pixels, box: Box, height: number, width: number, window: Box): Planes {
+function nearest(pixels: Pixels, box: Box, height: number, width: number, window: Box, out: Uint8Array): Planes {
   const { data, channels, plane, row, pixel } = pixels;
   const ys = nearestIndices(box.height, height).subarray(window.top, window.top + window.height);
   const xs = nearestIndices(box.width, width).subarray(window.left, window.left + window.width);
-  const out = new Uint8Array(channels * ys.length * xs.length);
   let at = 0;
   for (let c = 0; c < channels; c++) {
     for (const y of ys) {
@@ -279,9 +285,9 @@ function nearestIndices(from: number, to: number): Int32Array {
   return indices;
 }
 
-function plain({ data, channels, plane, row, pixel }: Pixels, box: Box, rows: Taps, columns: Taps): Planes {
+function plain(pixels: Pixels, box: Box, rows: Taps, columns: Taps, out: Uint8Array): Planes {
+  const { data, channels, plane, row, pixel } = pixels;
   const [height, width] = [rows.starts.length, columns.starts.length];
-  const out = new Uint8Array(channels * height * width);
   const part = new Uint8Array(box.height * box.width);
   for (let c = 0; c < channels; c++) {
     for (let y = 0; y < box.height; y++) {
@@ -308,7 +314,7 @@ function shared(): ResizeKernel | null {
   return instance;
 }
 
-function fast(kernel: ResizeKernel, pixels: Pixels, box: Box, rows: Taps, columns: Taps): Planes {
+function fast(kernel: ResizeKernel, pixels: Pixels, box: Box, rows: Taps, columns: Taps, out: Uint8Array): Planes {
   const { data, channels, plane, row, pixel } = pixels;
   const [height, width] = [rows.starts.length, columns.starts.length];
   const [firstRow, endRow] = reach(rows);
@@ -354,9 +360,9 @@ function fast(kernel: ResizeKernel, pixels: Pixels, box: Box, rows: Taps, column
     // Close together: what a row writes behind its end, the next one overwrites.
     kernel.weigh(at.rowTable, height, source, lineBytes, at.out + c * height * width, width, lineBytes);
   }
-  const made = memory.slice(at.out, at.out + channels * height * width);
+  out.set(memory.subarray(at.out, at.out + channels * height * width));
   if (kernel.memory.buffer.byteLength > keptBytes) instance = undefined;
-  return { data: made, shape: [channels, height, width] };
+  return { data: out, shape: [channels, height, width] };
 }
 
 /** The first input that the taps read, and the one behind the last. */

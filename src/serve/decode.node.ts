@@ -1,7 +1,8 @@
 /** One untrusted picture: decoded, and brought to what the model takes exactly as `fovea predict` does it. */
 
 import { contain, preprocess } from '../data/preprocess.js';
-import { decodeImage, encodePng } from '../io/picture.node.js';
+import { loadJpegTurbo } from '../io/jpeg-turbo.node.js';
+import { decodeInterleaved, encodePng, toPlanes } from '../io/picture.node.js';
 import type { Preprocessing } from '../models/preprocessing.js';
 
 /** How pictures are decoded; plain data, for workers. */
@@ -24,8 +25,13 @@ export interface Decoded {
 /** @throws {FormatError} for what is no picture, is damaged or has more than `maxPixels` */
 export async function decodeAndPrepare(bytes: Uint8Array, job: DecodeJob): Promise<Uint8Array> {
   const { channels, maxPixels, maxSeconds } = job;
-  const picture = await decodeImage(bytes, { channels, maxPixels, maxSeconds, name: 'the picture' });
-  return (job.fit === 'contain' ? contain : preprocess)(picture, job.preprocessing).data;
+  const jpegTurbo = await loadJpegTurbo();
+  const picture =
+    jpegTurbo?.decode(bytes, { channels, maxPixels }) ??
+    (await decodeInterleaved(bytes, { channels, maxPixels, maxSeconds, name: 'the picture' }));
+  if (job.fit === 'crop') return preprocess(picture, job.preprocessing).data;
+  const shape = [channels, picture.height, picture.width] as const;
+  return contain({ data: toPlanes(picture, channels), shape }, job.preprocessing).data;
 }
 
 /** Loads what decoding needs. libvips is told that requests are what runs side by side, and to remember no pictures. */

@@ -99,7 +99,7 @@ export class Decoder {
   /** Resolves when the worker is ready to decode. */
   private hire(seat: Seat): Promise<void> {
     const { workers, timeoutMs, ...job } = this.options;
-    const worker = new Worker(workerFile!, { workerData: job satisfies DecodeJob, execArgv: [], env: {} });
+    const worker = new Worker(workerFile!, { workerData: job satisfies DecodeJob, execArgv: [], env });
     seat.worker = worker;
     return new Promise((resolve, reject) => {
       worker.on('message', (answer: Decoded | 'ready') => {
@@ -159,6 +159,10 @@ export class Decoder {
     task.reject(task.signal.reason); // if it is being decoded, nobody looks at the result
   }
 }
+
+/** All that workers learn of the environment. */
+const { FOVEA_TURBOJPEG } = process.env;
+const env = FOVEA_TURBOJPEG === undefined ? {} : { FOVEA_TURBOJPEG };
 
 /** Null where the library was bundled into other files: pictures are then decoded by sharp's threads and brought to size in this one. */
 const workerFile: URL | null =

@@ -127,7 +127,7 @@ export class PictureDataset implements Dataset, AsyncDisposable {
   async batch(indices: ArrayLike<number>, context?: TransformContext): Promise<Batch> {
     const own = Int32Array.from(indices, (i) => checkIndex(i, this.length));
     const size = numel(this.shape);
-    const inputs = new Uint8Array(own.length * size);
+    const memory = new SharedArrayBuffer(own.length * size); // the workers write into it themselves
     const draws = this.#augments && context !== undefined ? ([context.seed, context.epoch] as const) : null;
     // Each place of the batch, and which sample it tries.
     let open = Array.from(own, (index, place) => ({ place, index, tried: this.#stand(index) }));
@@ -138,7 +138,7 @@ export class PictureDataset implements Dataset, AsyncDisposable {
           const items = part.map(({ index, tried }) => this.#item(tried, draws === null ? null : [...draws, index]));
           const results = await this.#pool.run(this.#spec, 'load', items, {
             keep: true,
-            receive: (i, bytes) => inputs.set(bytes, part[i].place * size),
+            into: { memory, offsets: part.map(({ place }) => place * size) },
           });
           for (const [i, result] of results.entries()) {
             const { tried } = part[i];
@@ -154,7 +154,8 @@ export class PictureDataset implements Dataset, AsyncDisposable {
       );
       open = failed.map(({ place, index }) => ({ place, index, tried: this.#stand(index) }));
     }
-    return { inputs, labels: Int32Array.from(own, (i) => this.labels[i]), shape: [own.length, ...this.shape] };
+    const labels = Int32Array.from(own, (i) => this.labels[i]);
+    return { inputs: new Uint8Array(memory), labels, shape: [own.length, ...this.shape] };
   }
 
   /** Ends the pool if it is this set's own, and lets go of the cache if that is. */

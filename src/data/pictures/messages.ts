@@ -12,8 +12,9 @@ export interface PictureJob {
   readonly items: readonly PictureItem[];
   /** Whether resized pictures are to be kept. */
   readonly keep: boolean;
-  /** Of `load`: where the pictures are written, one after the other. The worker's own while it has the job. */
+  /** Of `load`: where the pictures are written, each from its own byte on. Nobody else writes there while the worker has the job. */
   readonly out: SharedArrayBuffer | null;
+  readonly offsets: readonly number[];
 }
 
 export type ToWorker =

@@ -7,9 +7,11 @@
  */
 
 import { createHash } from 'node:crypto';
+import type { JpegTurbo } from '../../io/jpeg-turbo.node.js';
 import { type DecodeLimits, decodeInterleaved, readPictureHeader } from '../../io/picture.node.js';
 import type { Preprocessing } from '../../models/index.js';
 import { ConfigError } from '../../util/errors.js';
+import { numel } from '../../util/shape.js';
 import { preprocess } from '../preprocess.js';
 import { Random } from '../random.js';
 import { centerCrop, type Interleaved, type Planes, resizedSize, resizeInterleaved } from '../resize.js';
@@ -64,10 +66,17 @@ export class PicturePipeline implements Disposable {
   readonly #reader: SourceReader;
   readonly #augment: readonly PictureTransform[];
 
-  /** @throws {ConfigError} for transforms that nobody knows */
-  constructor(readonly spec: PictureSpec) {
+  /** Of what `load` makes. */
+  readonly bytes: number;
+
+  /** `jpegTurbo` decodes what it can; sharp all else. @throws {ConfigError} for transforms that nobody knows */
+  constructor(
+    readonly spec: PictureSpec,
+    readonly jpegTurbo: JpegTurbo | null = null,
+  ) {
     this.#reader = new SourceReader(spec.maxBytes);
     this.#augment = fromJson(spec.augment);
+    this.bytes = numel([spec.channels, ...spec.preprocessing.crop]);
   }
 
   /** @throws {FileError} @throws {FormatError} */
@@ -75,8 +84,9 @@ export class PicturePipeline implements Disposable {
     return this.#reader.read(source);
   }
 
-  decode(bytes: Uint8Array, name: string): Promise<Interleaved> {
-    return decodeInterleaved(bytes, { ...this.spec, name });
+  /** Now or later. What comes now lies in memory that the next picture will lie in: use it before anything else happens in this thread. */
+  decode(bytes: Uint8Array, name: string): Interleaved | Promise<Interleaved> {
+    return this.jpegTurbo?.decode(bytes, this.spec) ?? decodeInterleaved(bytes, { ...this.spec, name });
   }
 
   /** At the working size, [C, h, w]. */
@@ -90,29 +100,32 @@ export class PicturePipeline implements Disposable {
   }
 
   /**
-   * The bytes a model takes, [C, crop height, crop width], and where `keep` put what can be used again.
+   * Writes the bytes a model takes, [C, crop height, crop width], to `target`; returns where `keep` put what can be used again.
    * @throws {FileError} @throws {FormatError} for a picture that cannot be read @throws {ConfigError} for transforms that end in another shape
    */
-  async load(
-    item: PictureItem,
-    cached: Planes | null,
-    keep: Keep,
-  ): Promise<{ data: Uint8Array; place: CachedPlace | null }> {
+  async load(item: PictureItem, target: Uint8Array, cached: Planes | null, keep: Keep): Promise<CachedPlace | null> {
     const { preprocessing } = this.spec;
-    const exact = item.draw === null || this.#augment.length === 0;
-    if (exact) {
-      if (cached !== null) return { data: centerCrop(cached, ...preprocessing.crop).data, place: null };
-      const planes = preprocess(await this.decode(this.read(item), item.name), preprocessing);
-      // Where random transforms will follow another time, the working size is worth more than this.
-      return { data: planes.data, place: this.#augment.length === 0 ? keep(planes) : null };
+    const { draw } = item;
+    const exact = draw === null || this.#augment.length === 0;
+    if (cached !== null) {
+      target.set(exact ? centerCrop(cached, ...preprocessing.crop).data : this.transform(cached, draw));
+      return null;
     }
-    const working = cached ?? this.resize(await this.decode(this.read(item), item.name));
-    const place = cached === null ? keep(working) : null;
-    return { data: this.transform(working, item.draw!), place };
+    const decoded = this.decode(this.read(item), item.name);
+    const picture = decoded instanceof Promise ? await decoded : decoded;
+    if (exact) {
+      const planes = preprocess(picture, preprocessing, target);
+      // Where random transforms will follow another time, the working size is worth more than this.
+      return this.#augment.length === 0 ? keep(planes) : null;
+    }
+    const working = this.resize(picture);
+    const place = keep(working);
+    target.set(this.transform(working, draw));
+    return place;
   }
 
   /** @throws {ConfigError} for a shape that is not the model's */
-  transform(working: Planes, [seed, epoch, index]: readonly [number, number, number]): Uint8Array {
+  transform(working: Planes, [seed, epoch, index]: NonNullable<PictureItem['draw']>): Uint8Array {
     const { channels, preprocessing } = this.spec;
     const picture = pipeline(this.#augment).apply(working, new Random(seed, epoch, index));
     const [c, h, w] = picture.shape;
@@ -138,7 +151,8 @@ export class PicturePipeline implements Disposable {
     const about = { ...header, bytes: bytes.length };
     if (!full) return { facts: { ...about, hash: '', grey: header.channels < 3, fingerprint: '' }, place: null };
     const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 32);
-    const working = this.resize(await this.decode(bytes, item.name));
+    const decoded = this.decode(bytes, item.name);
+    const working = this.resize(decoded instanceof Promise ? await decoded : decoded);
     return { facts: { ...about, hash, ...lookOf(working) }, place: keep(working) };
   }
 

@@ -2,7 +2,8 @@
  * Worker threads that read, decode and transform pictures. Jobs of a few pictures wait in one queue; each worker has at most two, so that it never waits for
  * the next and never hoards. A worker that dies or hangs is replaced, and the pictures it had are tried one by one to find the one that did it.
  *
- * The decoder's own work runs on the threads of Node's pool (four, unless UV_THREADPOOL_SIZE says otherwise when the process starts), beside the workers'.
+ * Where libjpeg-turbo is installed, plain JPEGs are decoded by the workers themselves. All else is decoded on the threads of Node's pool (four, unless
+ * UV_THREADPOOL_SIZE says otherwise when the process starts), beside the workers'.
  */
 
 import { availableParallelism } from 'node:os';
@@ -10,7 +11,6 @@ import { Worker } from 'node:worker_threads';
 import { FileError } from '../../io/file-error.node.js';
 import { loadSharp } from '../../io/picture.node.js';
 import { ConfigError, FormatError } from '../../util/errors.js';
-import { numel } from '../../util/shape.js';
 import type { PictureCache } from './cache.js';
 import type { FromWorker, ItemResult, PictureJob, PictureTask, SentError, ToWorker } from './messages.js';
 import type { PictureItem, PictureSpec } from './pipeline.node.js';
@@ -28,8 +28,8 @@ export interface DecodePoolOptions {
 export interface RunOptions {
   /** Whether resized pictures are to be kept in the spec's cache. */
   readonly keep?: boolean;
-  /** Of `load`: takes the bytes of each picture that could be read, by its place among the items. They are valid during the call only. */
-  readonly receive?: (index: number, bytes: Uint8Array) => void;
+  /** Of `load`: where the workers write the pictures, and for each item at which byte. */
+  readonly into?: { readonly memory: SharedArrayBuffer; readonly offsets: readonly number[] };
 }
 
 /** Jobs that a worker has at most: one to work on and one to go on with. */
@@ -41,9 +41,6 @@ const startSeconds = 60;
 interface Waiting {
   readonly job: PictureJob;
   readonly seconds: number;
-  /** Bytes of a picture; 0 where none are wanted. */
-  readonly size: number;
-  receive(index: number, bytes: Uint8Array): void;
   /** With null when the worker that had it died. */
   resolve(results: readonly ItemResult[] | null): void;
   reject(error: Error): void;
@@ -101,21 +98,24 @@ export class DecodePool {
     spec: number,
     task: PictureTask,
     items: readonly PictureItem[],
-    { keep = false, receive = () => {} }: RunOptions = {},
+    { keep = false, into }: RunOptions = {},
   ): Promise<readonly ItemResult[]> {
     if (items.length === 0) return [];
     if (this.#closed) throw new ConfigError('DecodePool: it is closed');
     await (this.#starting ??= this.#start());
     const { cache, spec: about } = this.#specs.get(spec)!;
-    const { channels, preprocessing, maxSeconds = defaultMaxSeconds } = about;
-    const size = task === 'load' ? numel([channels, ...preprocessing.crop]) : 0;
+    const { maxSeconds = defaultMaxSeconds } = about;
     const job = { spec, task, keep: keep && cache !== null };
     const send = (part: readonly PictureItem[], first: number) =>
       this.#enqueue({
-        job: { ...job, id: this.#ids++, items: part, out: null },
+        job: {
+          ...job,
+          id: this.#ids++,
+          items: part,
+          out: into?.memory ?? null,
+          offsets: into?.offsets.slice(first, first + part.length) ?? [],
+        },
         seconds: this.#graceSeconds + maxSeconds * part.length,
-        size,
-        receive: (i, bytes) => receive(first + i, bytes),
       });
     const results = await send(items, 0);
     if (results !== null) return results;
@@ -203,9 +203,7 @@ interface SeatEvents {
 class Seat {
   readonly #worker: Worker;
   readonly #events: SeatEvents;
-  readonly #jobs = new Map<number, { waiting: Waiting; out: SharedArrayBuffer | null }>();
-  /** Memory for results that no job uses now. Used over and over: fresh memory costs as much as resizing a picture. */
-  readonly #free: SharedArrayBuffer[] = [];
+  readonly #jobs = new Map<number, Waiting>();
   readonly #fills = new Set<number>();
   #ready = false;
   #timer: NodeJS.Timeout | null = null;
@@ -242,16 +240,15 @@ class Seat {
 
   give(waiting: Waiting): void {
     if (this.#jobs.size === 0) this.#worker.ref();
-    const out = this.#memory(waiting.size * waiting.job.items.length);
-    this.#jobs.set(waiting.job.id, { waiting, out });
-    this.post({ kind: 'job', ...waiting.job, out });
+    this.#jobs.set(waiting.job.id, waiting);
+    this.post({ kind: 'job', ...waiting.job });
     this.#watch();
   }
 
   async end(error: Error): Promise<void> {
     this.#dead = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    for (const { waiting } of this.#jobs.values()) waiting.reject(error);
+    for (const { reject } of this.#jobs.values()) reject(error);
     this.#jobs.clear();
     await this.#worker.terminate();
   }
@@ -266,26 +263,14 @@ class Seat {
       this.#events.full(message.cache, message.bytes);
       return;
     }
-    const found = this.#jobs.get(message.id);
-    if (found === undefined) return; // it failed already
-    const { waiting, out } = found;
+    const waiting = this.#jobs.get(message.id);
+    if (waiting === undefined) return; // it failed already
     this.#jobs.delete(message.id);
     if (this.#jobs.size === 0) this.#worker.unref();
     this.#watch();
     if (message.kind === 'failed') waiting.reject(received(message.error));
-    else {
-      if (out !== null) deliver(waiting, message.results, out);
-      waiting.resolve(message.results);
-    }
-    // A job that failed may still be writing into its memory.
-    if (out !== null && message.kind === 'done') this.#free.push(out);
+    else waiting.resolve(message.results);
     this.#events.idle();
-  }
-
-  #memory(bytes: number): SharedArrayBuffer | null {
-    if (bytes === 0) return null;
-    const fits = this.#free.findIndex(({ byteLength }) => byteLength >= bytes);
-    return fits < 0 ? new SharedArrayBuffer(bytes) : this.#free.splice(fits, 1)[0];
   }
 
   /** The worker must answer one of its jobs before long. */
@@ -293,7 +278,7 @@ class Seat {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     if (this.#jobs.size === 0) return;
-    const allowed = [...this.#jobs.values()].map(({ waiting }) => waiting.seconds);
+    const allowed = [...this.#jobs.values()].map(({ seconds }) => seconds);
     const seconds = this.#ready ? Math.max(...allowed) : startSeconds;
     this.#timer = setTimeout(() => {
       void this.#worker.terminate();
@@ -308,12 +293,8 @@ class Seat {
     const lost = [...this.#jobs.values()];
     this.#jobs.clear();
     this.#events.died(error, this.#ready);
-    for (const { waiting } of lost) waiting.resolve(null);
+    for (const { resolve } of lost) resolve(null);
   }
-}
-
-function deliver({ size, receive }: Waiting, results: readonly ItemResult[], out: SharedArrayBuffer): void {
-  for (const [i, { ok }] of results.entries()) if (ok) receive(i, new Uint8Array(out, i * size, size));
 }
 
 function lethal({ name }: PictureItem): SentError {

@@ -1,6 +1,7 @@
-/** A worker of the decode pool: takes jobs, has two pictures under way (one is decoded by the system's threads while the other is resized here), answers. */
+/** A worker of the decode pool: takes jobs, has two pictures under way (one may be decoded by the system's threads while the other is resized here), answers. */
 
 import { parentPort } from 'node:worker_threads';
+import { loadJpegTurbo } from '../../io/jpeg-turbo.node.js';
 import { loadSharp } from '../../io/picture.node.js';
 import type { Planes } from '../resize.js';
 import type { FromWorker, ItemResult, PictureJob, SentError, ToWorker } from './messages.js';
@@ -30,7 +31,7 @@ interface Running {
 const queue: Running[] = [];
 let busy = 0;
 
-const sharp = await loadSharp();
+const [sharp, jpegTurbo] = await Promise.all([loadSharp(), loadJpegTurbo()]);
 // Pictures are decoded side by side, not each by several threads; and none comes twice soon enough for libvips to remember it.
 sharp.concurrency(1);
 sharp.cache(false);
@@ -39,7 +40,7 @@ port.on('message', (message: ToWorker) => {
   switch (message.kind) {
     case 'spec':
       try {
-        pipelines.set(message.id, { pipeline: new PicturePipeline(message.spec), cache: message.cache });
+        pipelines.set(message.id, { pipeline: new PicturePipeline(message.spec, jpegTurbo), cache: message.cache });
       } catch (error) {
         refused.set(message.id, sent(error));
       }
@@ -117,9 +118,8 @@ async function work({ pipeline, job, put, out }: Running, i: number): Promise<It
   const item = job.items[i];
   switch (task) {
     case 'load': {
-      const { data, place } = await pipeline.load(item, cachedPlanes(item, pipeline), put);
-      out!.set(data, i * data.length);
-      return { ok: true, place };
+      const target = out!.subarray(job.offsets[i], job.offsets[i] + pipeline.bytes);
+      return { ok: true, place: await pipeline.load(item, target, cachedPlanes(item, pipeline), put) };
     }
     case 'audit':
     case 'header':
@@ -129,8 +129,9 @@ async function work({ pipeline, job, put, out }: Running, i: number): Promise<It
       return { ok: true, place: null };
     case 'decode':
     case 'resize': {
-      const decoded = await pipeline.decode(pipeline.read(item), item.name);
-      if (task === 'resize') pipeline.resize(decoded);
+      const decoded = pipeline.decode(pipeline.read(item), item.name);
+      const picture = decoded instanceof Promise ? await decoded : decoded;
+      if (task === 'resize') pipeline.resize(picture);
       return { ok: true, place: null };
     }
   }
