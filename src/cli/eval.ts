@@ -84,9 +84,19 @@ async function measure(
   const evaluation = await evaluate(model, dataset, { loss, normalize, views, batchSize });
   let htmlBytes: number | null = null;
   if (html !== undefined) {
-    const device = `${target.name}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
+    const machine = { device: target.name, threads };
     const parameters = model.parameterCount();
-    const facts = { folder, evaluation, dataset, data: source, summary, parameters, weights, device, command: call };
+    const facts = {
+      folder,
+      evaluation,
+      dataset,
+      data: source,
+      summary,
+      parameters,
+      weights,
+      ...machine,
+      command: call,
+    };
     htmlBytes = (await writeRunReport(html, facts)).sizeBytes;
   }
   const nameOf = (index: number) => sampleName(dataset, index);

@@ -2,6 +2,7 @@
 
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseHTML } from 'linkedom';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Command, records } from '../../test/command.js';
 import { initial } from '../../test/golden/counter.js';
@@ -149,7 +150,24 @@ describe('fovea robustness', () => {
     expect(out).toContain('One picture says little about a model');
     const page = await readFile(file('r.html'), 'utf8');
     expect(page).toContain("default-src 'none'");
-    expect(page).not.toMatch(/(src|href)="(?!data:)/);
+    expect(page).not.toMatch(/(src|href)="(?!data:|#)/);
+    expect(page).toContain('为什么轻微平移会改变回答');
+  });
+
+  it('has the same numbers in the page as in JSON', async () => {
+    const named = ['robustness', 'net.safetensors', 'a.png', 'b.png', '--only', 'crop,noise'];
+    const { code, out } = await fovea(...named, '--seed', '5', '--out', 'both.html', '--json');
+    expect(code).toBe(0);
+    const told = records(out)
+      .filter(({ event }) => event === 'perturbation')
+      .map(({ kept, probability, change, count }) => [kept, probability, change, count]);
+    expect(told.length).toBe(11);
+    const { document } = parseHTML(await readFile(file('both.html'), 'utf8'));
+    const shown = Array.from(document.querySelectorAll('#numbers tbody tr'), (row) =>
+      Array.from(row.querySelectorAll('[data-v]'), (cell) => Number(cell.getAttribute('data-v'))),
+    );
+    expect(shown).toEqual(told);
+    expect(document.querySelectorAll('.film .pic').length).toBe(2 * (1 + 5 + 1 + 6));
   });
 
   it('refuses what it does not know', async () => {

@@ -19,6 +19,7 @@ export interface RunReport {
   readonly parameters?: number;
   readonly weights?: string;
   readonly device?: string;
+  readonly threads?: number;
   readonly summary?: DataSummary | null;
   readonly learningRates?: ReportContent['learningRates'];
   /** How the evaluation is made again; the training is known. */
@@ -28,7 +29,19 @@ export interface RunReport {
 /** Writes one HTML file. @throws {FileError} if it cannot */
 export async function writeRunReport(
   file: string,
-  { folder, evaluation, dataset, data, parameters, weights, device, summary, learningRates, command }: RunReport,
+  {
+    folder,
+    evaluation,
+    dataset,
+    data,
+    parameters,
+    weights,
+    device,
+    threads,
+    summary,
+    learningRates,
+    command,
+  }: RunReport,
 ): Promise<{ sizeBytes: number }> {
   const { parseHistory, picturesOf, writeReport } = await import('../report/index.node.js');
   const { config } = folder;
@@ -38,7 +51,15 @@ export async function writeRunReport(
     model: config.model.name,
     data: basename(data),
     evaluation,
-    facts: { parameters, input: config.input.shape, weights, device, seed: config.seed, version: await version() },
+    facts: {
+      parameters,
+      input: config.input.shape,
+      weights,
+      device,
+      threads,
+      seed: config.seed,
+      version: await version(),
+    },
     history: parseHistory(metrics),
     watched: (await watchesValidation(folder)) ? 'validation' : 'test',
     learningRates,

@@ -56,6 +56,7 @@ export {
   type Robustness,
   type RobustnessOptions,
   type RobustnessRow,
+  type RobustnessSample,
   robustness,
 } from './robustness.js';
 export { saliency } from './saliency.js';

@@ -94,6 +94,26 @@ describe('robustness', () => {
     expect(new Set(sizes)).toEqual(new Set([3])); // one program
   });
 
+  it('keeps the pictures that are asked for as they look, with what was said of them', async () => {
+    const tried = [{ ...named('shift'), levels: [1, 2] }];
+    const pictures = [dot(1, 1), dot(4, 4), dot(2, 2), dot(4, 6)];
+    const found = await robustness(classify, pictures, { perturbations: tried, samples: 2 });
+    expect(found.samples.map(({ index, picture, best }) => [index, picture, best])).toEqual([
+      [1, pictures[1], 0],
+      [3, pictures[3], 1],
+    ]);
+    const [, two] = found.rows;
+    expect(two.samples.map(({ index }) => index)).toEqual([1, 3]);
+    expect(two.samples.map(({ picture }) => brightest(picture))).toEqual([
+      [6, 4],
+      [6, 6],
+    ]);
+    expect(two.samples[1]).toMatchObject({ best: 1, confidence: Math.fround(0.9), probability: Math.fround(0.9) });
+    expect((await robustness(classify, pictures, { perturbations: tried })).rows[0].samples).toEqual([]);
+    const few = await robustness(classify, pictures.slice(0, 1), { perturbations: tried, samples: 3 });
+    expect(few.samples.length).toBe(1);
+  });
+
   it('repeats itself for a seed', async () => {
     const noisy = async (pictures: readonly Planes[]) =>
       pictures.flatMap(({ data }) => [data[0] / 255, 1 - data[0] / 255]);

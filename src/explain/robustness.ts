@@ -99,6 +99,20 @@ export interface RobustnessRow {
   readonly probability: number;
   /** Mean of its change. */
   readonly change: number;
+  /** The pictures of `Robustness.samples`, in the first of the ways there are at this level. */
+  readonly samples: readonly RobustnessSample[];
+}
+
+/** One picture as the model saw it, and what it said. */
+export interface RobustnessSample {
+  /** Which of the pictures. */
+  readonly index: number;
+  readonly picture: Planes;
+  /** The likeliest class, by number, and how likely it was found. */
+  readonly best: number;
+  readonly confidence: number;
+  /** Of the class that the undisturbed picture was given. */
+  readonly probability: number;
 }
 
 export interface Robustness {
@@ -106,6 +120,8 @@ export interface Robustness {
   /** Mean probability of the likeliest class of the undisturbed pictures. */
   readonly probability: number;
   readonly rows: readonly RobustnessRow[];
+  /** Undisturbed. Those asked for, spread evenly over all pictures. */
+  readonly samples: readonly RobustnessSample[];
 }
 
 export interface RobustnessOptions {
@@ -113,6 +129,8 @@ export interface RobustnessOptions {
   readonly seed?: number;
   /** Pictures are asked about in runs of this size. Default 32. */
   readonly batchSize?: number;
+  /** How many of the pictures are kept as they look when disturbed. Default 0. */
+  readonly samples?: number;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -123,11 +141,16 @@ export type Classify = (pictures: readonly Planes[]) => Promise<ArrayLike<number
 export async function robustness(
   classify: Classify,
   pictures: readonly Planes[],
-  { perturbations: tried = perturbations, seed = 0, batchSize = 32, onProgress }: RobustnessOptions = {},
+  { perturbations: tried = perturbations, seed = 0, batchSize = 32, samples = 0, onProgress }: RobustnessOptions = {},
 ): Promise<Robustness> {
   if (pictures.length === 0) throw new ConfigError('robustness: there are no pictures');
   const ask = inRuns(classify, batchSize);
   const before = await ask(pictures);
+  const shown = spread(Math.min(samples, pictures.length), pictures.length);
+  const sample = (index: number, picture: Planes, said: Answer): RobustnessSample => {
+    const { best } = said;
+    return { index, picture, best, confidence: said[best], probability: said[before[index].best] };
+  };
   const steps = tried.flatMap((perturbation, p) =>
     perturbation.levels.map((level, l) => ({ perturbation, level, stream: 100 * p + l })),
   );
@@ -135,8 +158,10 @@ export async function robustness(
   for (const [done, { perturbation, level, stream }] of steps.entries()) {
     const disturbed = pictures.map((picture, i) => perturbation.apply(picture, level, new Random(seed, stream, i)));
     const after = await ask(disturbed.flat());
+    const seen: RobustnessSample[] = [];
     let [k, kept, sum, change] = [0, 0, 0, 0];
     for (const [i, versions] of disturbed.entries()) {
+      if (shown.includes(i)) seen.push(sample(i, versions[0], after[k]));
       for (let v = 0; v < versions.length; v++, k++) {
         const own = after[k][before[i].best];
         if (after[k].best === before[i].best) kept++;
@@ -144,11 +169,18 @@ export async function robustness(
         change += own - before[i][before[i].best];
       }
     }
-    rows.push({ perturbation, level, count: k, kept: kept / k, probability: sum / k, change: change / k });
+    const means = { kept: kept / k, probability: sum / k, change: change / k };
+    rows.push({ perturbation, level, count: k, ...means, samples: seen });
     onProgress?.(done + 1, steps.length);
   }
   const sure = before.reduce((sum, row) => sum + row[row.best], 0) / before.length;
-  return { pictures: pictures.length, probability: sure, rows };
+  const undisturbed = shown.map((i) => sample(i, pictures[i], before[i]));
+  return { pictures: pictures.length, probability: sure, rows, samples: undisturbed };
+}
+
+/** `count` of the numbers below `total`, as far from each other as can be: neighbours are often of one class. */
+function spread(count: number, total: number): number[] {
+  return Array.from({ length: count }, (_, i) => Math.floor(((i + 0.5) * total) / count));
 }
 
 type Answer = Float32Array & { best: number };

@@ -41,7 +41,7 @@ function matrix({ evaluation: { confusion } }: PageInput): Html {
   const tight = classes.length > 12 || classes.some((name) => name.length > 8) ? ' tight' : '';
   const roomy = classes.length <= 12 ? ' roomy' : '';
   return html`<table class="matrix${tight}${roomy}">
-<thead><tr><th scope="col">${t('actual')} ↓ ${t('predicted')} →</th>${classes.map((name) => html`<th scope="col"><div>${nameHtml(name, 40)}</div></th>`)}</tr></thead>
+<thead><tr><th scope="col"><span class="together">${t('actual')} ↓</span> <span class="together">${t('predicted')} →</span></th>${classes.map((name) => html`<th scope="col"><div>${nameHtml(name, 40)}</div></th>`)}</tr></thead>
 <tbody>${classes.map((name, actual) => html`<tr><th scope="row">${nameHtml(name, 40)}</th>${classes.map((_, predicted) => cell(actual, predicted))}</tr>\n`)}</tbody>
 </table>`;
 }

@@ -2,7 +2,8 @@
 
 import { grouped } from './format.js';
 import { type Html, html, nameHtml, shortName } from './html.js';
-import type { DataSummary, PageInput } from './input.js';
+import type { DataNote, DataSummary, PageInput } from './input.js';
+import { colorKey } from './parts.js';
 import { plotColor } from './plot.js';
 import { t, type Word } from './text.js';
 
@@ -24,38 +25,66 @@ export function dataSection({ summary, evaluation: { confusion } }: PageInput): 
       ([part, , color]) =>
         html`<i style="--v:${((entry[part] ?? 0) / most).toFixed(4)};background:${plotColor(color)}"></i>`,
     )}</span><span class="total">${shown.map(([part]) => grouped(entry[part] ?? 0)).join(' + ')}</span>\n`;
-  const key = ([, word, color]: (typeof parts)[number]) =>
-    html`<span class="key"><i style="background:${plotColor(color)}"></i>${t(word)}</span>`;
   const more = classes.length - mostListed;
-  return html`<h2>${t('dataTitle')}</h2><div class="card" style="margin-top:12px"><figure><figcaption>${shown.map(key)}</figcaption><div class="counts">${classes
+  return html`<h2>${t('dataTitle')}</h2><div class="card"><figure><figcaption>${shown.map(([, word, color]) => colorKey(word, color))}</figcaption><div class="counts">${classes
     .slice(0, mostListed)
     .map(
       row,
     )}</div></figure>${more > 0 && html`<p class="left-out">${t('moreClasses', { count: grouped(more) })}</p>`}${
     (sizes || notes.length > 0) &&
-    html`<div class="two" style="margin-top:18px">${sizes && html`<div><h3>${t('sizes')}</h3><p>${t('sizesAre', spreads(sizes))}</p></div>`}${
+    html`<div class="two" style="margin-top:18px">${sizes && html`<div><h3>${t('sizes')}</h3><p>${sizesText(sizes)}</p></div>`}${
       notes.length > 0 &&
-      html`<div><h3>${t('notes')}</h3><ul class="notes">${notes.slice(0, 40).map((note) => html`<li>${nameHtml(note, 300)}</li>`)}</ul></div>`
+      html`<div><h3>${t('notes')}</h3><ul class="notes">${notes.slice(0, 40).map((note) => html`<li>${noteText(note)}</li>`)}</ul></div>`
     }</div>`
   }</div>`;
 }
 
-function spreads({ width, height }: NonNullable<DataSummary['sizes']>): Record<string, string> {
+function noteText(note: string | DataNote): Html {
+  if (typeof note === 'string') return nameHtml(note, 300);
+  const text = nameHtml(note.text, 300);
+  const word = noteWords.get(note.kind);
+  return word === undefined ? text : t(word, { text, count: grouped(note.count) });
+}
+
+/** Kinds of `auditPictures`. */
+const noteWords = new Map<string, Word>([
+  ['broken', 'noteBroken'],
+  ['contradiction', 'noteContradiction'],
+  ['leak', 'noteLeak'],
+  ['duplicates', 'noteCopies'],
+  ['near duplicates', 'noteNear'],
+  ['tiny', 'noteTiny'],
+  ['small', 'noteSmall'],
+  ['elongated', 'noteLong'],
+  ['imbalance', 'noteUneven'],
+  ['few', 'noteFew'],
+  ['left out', 'noteLeftOut'],
+]);
+
+function sizesText({ width, height }: NonNullable<DataSummary['sizes']>): Html {
   const text = (n: number) => grouped(Math.round(n));
-  return {
+  if (width.min === width.max && height.min === height.max)
+    return t('sizesAllAre', { width: text(width.min), height: text(height.min) });
+  return t('sizesAre', {
     wmin: text(width.min),
     wmid: text(width.median),
     wmax: text(width.max),
     hmin: text(height.min),
     hmid: text(height.median),
     hmax: text(height.max),
-  };
+  });
+}
+
+/** Each line by itself, so that one that goes on below is not taken for two; options are not divided at their dashes. */
+function lines(text: string): Html[] {
+  const word = (part: string) => (/^--?[a-z]/.test(part) ? html`<b>${part}</b>` : part);
+  return text.split('\n').map((line, i) => html`${i > 0 && '\n'}<span>${line.split(/( )/).map(word)}</span>`);
 }
 
 export function reproduceSection({ commands = [], config }: PageInput): Html | null {
   if (commands.length === 0 && config === undefined) return null;
   return html`<h2>${t('reproduceTitle')}</h2><p class="how">${t('reproduceHow')}</p><div class="card">${
-    commands.length > 0 && html`<pre class="commands" dir="ltr">${shortName(commands.join('\n'), 2000)}</pre>`
+    commands.length > 0 && html`<pre class="commands" dir="ltr">${lines(shortName(commands.join('\n'), 2000))}</pre>`
   }${
     config !== undefined &&
     html`<details><summary>${t('configuration')}</summary><pre dir="ltr">${shortName(JSON.stringify(config, null, 2), 20_000)}</pre></details>`

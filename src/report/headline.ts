@@ -3,6 +3,7 @@
 import { grouped, percent, wilson } from './format.js';
 import { type Html, html, nameHtml } from './html.js';
 import type { PageInput } from './input.js';
+import { type Finding, findingList, number, share } from './parts.js';
 import { t, type Word } from './text.js';
 
 export function headline(input: PageInput): Html {
@@ -20,20 +21,7 @@ ${number(t('ece'), share(calibration.ece, digits), t('eceHint', { confidence: pe
 ${loss !== null && number(t('loss'), loss.toFixed(4), t('lossHint'))}
 ${number(t('count'), grouped(count), t('countHint', { classes: grouped(classes), wrong }))}
 </div>
-<ul class="findings card">${findings(input).map(({ text, kind }) => html`<li class="${kind}">${text}</li>`)}</ul>`;
-}
-
-function share(value: number, digits: number): Html {
-  return html`${(100 * value).toFixed(digits)}<small> %</small>`;
-}
-
-function number(name: Html, value: Html | string, hint: Html, first = false): Html {
-  return html`<div class="number${first ? ' first' : ''}"><div class="name">${name}</div><div class="value">${value}</div><div class="hint">${hint}</div></div>`;
-}
-
-interface Finding {
-  readonly text: Html;
-  readonly kind: 'good' | 'bad' | 'plain';
+${findingList(findings(input))}`;
 }
 
 /** What a reader would find after a while of looking. Thresholds are of taste: differences that are worth a second look. */

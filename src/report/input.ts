@@ -11,6 +11,7 @@ export interface ReportFacts {
   /** Which weights were measured: 'best', 'last' … */
   readonly weights?: string;
   readonly device?: string;
+  readonly threads?: number;
   readonly seed?: number;
   /** Of fovea. */
   readonly version?: string;
@@ -21,8 +22,16 @@ export interface DataSummary {
   readonly classes: readonly { name: string; train?: number; validation?: number; test?: number }[];
   /** In pixels. */
   readonly sizes?: { readonly width: Spread; readonly height: Spread };
-  /** Sentences about what was noticed: broken, tiny or duplicate pictures. */
-  readonly notes?: readonly string[];
+  /** What was noticed: broken, tiny or duplicate pictures. */
+  readonly notes?: readonly (string | DataNote)[];
+}
+
+/** A finding of an audit: what kind it is lets a page say it in its other language too. */
+export interface DataNote {
+  readonly kind: string;
+  readonly count: number;
+  /** A sentence in English. */
+  readonly text: string;
 }
 
 export interface Spread {

@@ -8,6 +8,7 @@ import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
 import type { CalibrationBin } from '../train/index.js';
 import { ConfigError } from '../util/errors.js';
+import { escapeHtml } from './html.js';
 
 export interface Point {
   readonly x: number;
@@ -208,11 +209,11 @@ export function reliabilityDiagram({ bins, ...size }: Size & { readonly bins: re
           x1: 'low',
           x2: 'high',
           y1: 0,
-          y2: 'accuracy',
+          y2: (b: CalibrationBin) => Math.min(b.accuracy, b.confidence),
           fill: plotColor(1),
           fillOpacity: weight,
-          inset: 1,
-          rx: 2,
+          insetLeft: 1,
+          insetRight: 1,
         }),
         Plot.rect(used, {
           x1: 'low',
@@ -220,11 +221,21 @@ export function reliabilityDiagram({ bins, ...size }: Size & { readonly bins: re
           y1: (b: CalibrationBin) => Math.min(b.accuracy, b.confidence),
           y2: (b: CalibrationBin) => Math.max(b.accuracy, b.confidence),
           fill: plotColor(2),
-          fillOpacity: (b: CalibrationBin) => 0.45 * weight(b),
+          fillOpacity: (b: CalibrationBin) => 0.5 * weight(b),
           insetLeft: 1,
           insetRight: 1,
           title: (b: CalibrationBin) =>
             `${label(b.accuracy, { percent: true })} / ${label(b.confidence, { percent: true })} (${b.count})`,
+        }),
+        // What was right: the upper edge of the gap where answers were too modest, the lower one where they were too sure.
+        Plot.link(used, {
+          x1: 'low',
+          x2: 'high',
+          y1: 'accuracy',
+          y2: 'accuracy',
+          stroke: plotColor(1),
+          strokeWidth: 3,
+          strokeOpacity: weight,
         }),
         Plot.line(
           [
@@ -244,7 +255,7 @@ export function confidenceHistogram({ bins, ...size }: Size & { readonly bins: r
     { width: 380, height: 110, ...size },
     {
       x: { ...scaleOf({ percent: true, domain: [0, 1] }), ticks: [0, 0.2, 0.4, 0.6, 0.8, 1] },
-      y: { ...scaleOf({}), ticks: 2, grid: true },
+      y: { ...scaleOf({}), ticks: (size.height ?? 110) > 200 ? 5 : 2, grid: true },
       marks: [
         Plot.rect(bins, {
           x1: 'low',
@@ -312,12 +323,13 @@ function svg({ width = 380, height = 230, title, standalone }: Size, options: Pl
     ...options,
   });
   drawn.setAttribute('role', 'img');
-  if (title !== undefined) drawn.setAttribute('aria-label', title);
   if (standalone) drawn.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
-  return drawn.outerHTML.replace(coordinates, (attribute) =>
+  const text = drawn.outerHTML.replace(coordinates, (attribute) =>
     attribute.replace(/-?\d+\.\d{3,}(?:e-\d+)?/g, (n) => String(Number(Number(n).toFixed(2)))),
   );
+  // linkedom leaves < in attributes as it is: right in HTML, but a plot that stands alone is XML.
+  return title === undefined ? text : text.replace('<svg', () => `<svg aria-label="${escapeHtml(title)}"`);
 }
 
 /** Attributes of geometry: 16 digits of a place on the screen are 14 too many. */
-const coordinates = / (?:d|transform|fill-opacity|x|y|x1|x2|y1|y2|cx|cy|width|height)="[^"]*"/g;
+const coordinates = / (?:d|transform|fill-opacity|stroke-opacity|x|y|x1|x2|y1|y2|cx|cy|width|height)="[^"]*"/g;

@@ -1,6 +1,6 @@
 /** Reports as a reader, a stranger's data and a browser meet them. */
 
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -9,6 +9,7 @@ import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findChromium, noChromium } from '../../test/platform/chromium.js';
 import { ArrayDataset, type Planes, Random } from '../data/index.js';
+import { perturbations, type Robustness, robustness } from '../explain/index.js';
 import {
   ConfusionMatrix,
   calibration,
@@ -21,9 +22,13 @@ import {
 import { wilson } from './format.js';
 import { parseHistory, stepCurve } from './history.js';
 import { html, nameHtml, shortName } from './html.js';
-import { picturesOf, type ReportOptions, renderReport, writeReport } from './index.node.js';
+import { picturesOf, type ReportOptions, renderReport, renderRobustness, writeReport } from './index.node.js';
 import { barChart, heatMap, lineChart, reliabilityDiagram } from './plot.js';
+import { robustnessPoster } from './robustness-charts.js';
+import { robustnessFindings } from './robustness-findings.js';
+import { robustnessWords } from './robustness-words.js';
 import { picturesWanted, select } from './selection.js';
+import { reportWords } from './text.js';
 
 /** What a model of some skill would say about `count` samples, neighbours being alike. */
 function evaluationOf(names: readonly string[], count: number, skill: number): Evaluation {
@@ -157,17 +162,19 @@ describe('a report', () => {
   });
 
   it('says everything in two languages', async () => {
-    const { document } = parseHTML(await renderReport(full));
-    const english = [...document.querySelectorAll('.en')];
-    expect(english.length).toBeGreaterThan(60);
-    for (const span of english) {
-      expect(span.getAttribute('lang')).toBe('en');
-      const other = span.nextElementSibling!;
-      expect(other.className).toBe('zh');
-      expect(other.textContent).not.toBe('');
-      expect(span.textContent).not.toMatch(/undefined|NaN|\{\w+\}/);
-      expect(other.textContent).not.toMatch(/undefined|NaN|\{\w+\}/);
-    }
+    expect(inBothLanguages(await renderReport(full))).toBeGreaterThan(60);
+  });
+
+  it('says what an audit noticed in Chinese too, where it knows the kind', async () => {
+    const notes = [
+      { kind: 'tiny', count: 3, text: '3 pictures of fewer than 16 pixels: kept, enlarged' },
+      { kind: 'of tomorrow', count: 1, text: 'something <new>' },
+    ];
+    const { document } = parseHTML(await renderReport({ ...full, summary: { classes: [], notes } }));
+    const [tiny, other] = document.querySelectorAll('.notes li');
+    expect(tiny.querySelector('.en')!.textContent).toBe(notes[0].text);
+    expect(tiny.querySelector('.zh')!.textContent).toBe('3 张图片极小：放大后保留');
+    expect(other.textContent).toBe('something <new>');
   });
 
   it('needs no more than an evaluation', async () => {
@@ -285,6 +292,113 @@ describe('names of strangers', () => {
   });
 });
 
+/** Brighter pictures are of higher classes, as far as `names` go. */
+async function disturbed(names: readonly string[], samples = 2): Promise<Robustness> {
+  const pictures = [20, 90, 160].map((v) => {
+    const data = Uint8Array.from({ length: 12 * 10 }, (_, i) => v + ((i * 37) % 60));
+    return { data, shape: [1, 12, 10] } as Planes;
+  });
+  const classify = async (many: readonly Planes[]) =>
+    many.flatMap(({ data }) => {
+      const best = Math.floor((names.length * data.reduce((sum, v) => sum + v, 0)) / (256 * data.length));
+      return names.map((_, c) => (c === best ? 0.7 : 0.3 / (names.length - 1)));
+    });
+  return robustness(classify, pictures, { samples });
+}
+
+describe('the page on robustness', () => {
+  const classes = ['dark', 'dim', 'grey', 'light', 'white'];
+  const date = new Date('2026-11-22T10:20:30Z');
+
+  it('is one file with a plot, a strip of pictures and numbers for each disturbance', async () => {
+    const found = await disturbed(classes);
+    const page = await renderRobustness({ model: 'lenet5', classes, found, date, facts: { seed: 3, threads: 2 } });
+    expect(externalUrls(page)).toEqual([]);
+    const { document } = parseHTML(page);
+    expect(document.title).toBe('lenet5 · robustness · 2026-11-22');
+    expect(Array.from(document.querySelectorAll('section'), ({ id }) => id)).toEqual(
+      Array.from(document.querySelectorAll('nav a'), (a) => a.getAttribute('href')!.slice(1)),
+    );
+    expect(document.querySelectorAll('#curves svg.plot').length).toBe(perturbations.length);
+    const strips = [...document.querySelectorAll('.film')];
+    expect(strips.map((film) => film.querySelectorAll('.pic').length)).toEqual(
+      perturbations.map(({ levels }) => 2 * (1 + levels.length)),
+    );
+    for (const picture of document.querySelectorAll('.pic')) {
+      expect(page).toContain(`.${picture.className.split(' ')[1]}{background-image:url(data:image/png;base64,`);
+    }
+    for (const title of ['Making Convolutional Networks Shift-Invariant Again', 'generalize so poorly to small image'])
+      expect(document.querySelector('#shifts')!.textContent).toContain(title);
+  });
+
+  it('shows below each picture what the model said, and whether that changed', async () => {
+    const found = await disturbed(classes);
+    const { document } = parseHTML(await renderRobustness({ model: 'm', classes, found }));
+    const bright = [...document.querySelectorAll('.film')].at(-1)!;
+    const rows = found.rows.filter(({ perturbation }) => perturbation.name === 'brightness');
+    for (const [s, row] of [...bright.querySelectorAll('tbody tr')].entries()) {
+      const still = found.samples[s];
+      const said = Array.from(row.querySelectorAll('.said span'), (span) => [span.textContent, span.className]);
+      const expected = [still, ...rows.map(({ samples }) => samples[s])].map(({ best }) => [
+        classes[best],
+        best === still.best ? 'is' : 'wrong',
+      ]);
+      expect(said).toEqual(expected);
+    }
+    expect(bright.querySelectorAll('.wrong').length).toBeGreaterThan(0);
+  });
+
+  it('has the numbers that were measured', async () => {
+    const found = await disturbed(classes);
+    const { document } = parseHTML(await renderRobustness({ model: 'm', classes, found }));
+    const rows = Array.from(document.querySelectorAll('#numbers tbody tr'), (row) =>
+      Array.from(row.querySelectorAll('[data-v]'), (cell) => Number(cell.getAttribute('data-v'))),
+    );
+    const five = (v: number) => Number(v.toPrecision(5));
+    expect(rows).toEqual(found.rows.map((r) => [five(r.kept), five(r.probability), five(r.change), r.count]));
+    const [first] = document.querySelectorAll('#numbers tbody tr');
+    expect(first.textContent).toContain(`${(100 * found.rows[0].kept).toFixed(1)}\u00a0%`);
+    expect(document.querySelector('.number .value')!.textContent).toBe(`${(100 * found.rows[0].kept).toFixed(1)} %`);
+  });
+
+  it('says everything in two languages, and in the terminal the English half of it', async () => {
+    const found = await disturbed(classes);
+    const page = await renderRobustness({ model: 'm', classes, found });
+    expect(inBothLanguages(page)).toBeGreaterThan(120);
+    const { document } = parseHTML(page);
+    const said = Array.from(document.querySelectorAll('.findings .en'), ({ textContent }) => textContent);
+    expect(said).toEqual(robustnessFindings(found).map(({ text }) => text.en));
+    expect(said.at(-1)).toBe('3 pictures say little about a model: a hundred say more.');
+  });
+
+  it('does without pictures, with one disturbance of somebody else, and with names of strangers', async () => {
+    const [, { levels: _, ...own }] = perturbations;
+    const flip = { ...own, name: 'constructor', title: hostile[1], unit: hostile[6], levels: [1] };
+    const found = { ...(await disturbed(hostile, 0)) };
+    const rows = found.rows.slice(0, 1).map((row) => ({ ...row, perturbation: flip }));
+    const page = await renderRobustness({ model: hostile[0], classes: hostile, found: { ...found, rows } });
+    expect(externalUrls(page)).toEqual([]);
+    const { document } = parseHTML(page);
+    expect(document.querySelectorAll('script, .film, img').length).toBe(1);
+    expect(document.querySelector('#numbers tbody th')!.textContent).toBe(hostile[1]);
+    const shown = await renderRobustness({ model: hostile[2], classes: hostile, found: await disturbed(hostile) });
+    expect(parseHTML(shown).document.querySelectorAll('script, img').length).toBe(1);
+    expect(robustnessPoster({ ...found, rows }, hostile[0])).not.toMatch(/<script|<img/);
+  });
+});
+
+describe('words', () => {
+  it('are there in both languages, with the same blanks, and no two have one name', () => {
+    const all = [...Object.entries(reportWords), ...Object.entries(robustnessWords)];
+    expect(new Set(all.map(([name]) => name)).size).toBe(all.length);
+    const blanks = (text: string) => [...new Set(text.match(/\{\w+\}/g))].sort();
+    for (const [name, [en, zh]] of all) {
+      expect([en.trim(), zh.trim()], name).not.toContain('');
+      if (!name.startsWith('note')) expect(blanks(zh), name).toEqual(blanks(en)); // notes come in English, as sentences
+    }
+  });
+});
+
 const browserPath = findChromium();
 if (browserPath === null) console.warn(`reports are not looked at in a browser: ${noChromium}`);
 
@@ -302,6 +416,10 @@ describe.skipIf(browserPath === null)('in Chromium, offline', () => {
   ) {
     const file = join(folder, name);
     await writeReport(file, options);
+    return show(file, more);
+  }
+
+  async function show(file: string, more: { javaScriptEnabled?: boolean; locale?: string }) {
     const context = await browser.newContext({ offline: true, ...more });
     const page = await context.newPage();
     const problems: string[] = [];
@@ -352,6 +470,25 @@ describe.skipIf(browserPath === null)('in Chromium, offline', () => {
     const id = (await link.getAttribute('href'))!.slice(1);
     await link.click();
     expect(await page.locator(`#${id}`).isVisible()).toBe(true);
+    expect(problems).toEqual([]);
+    await close();
+  });
+
+  it('shows robustness on a telephone and on a desk, in the language that is chosen', async () => {
+    const classes = ['dark', 'dim', 'grey', 'light', 'white'];
+    const file = join(folder, 'robustness.html');
+    await writeFile(file, await renderRobustness({ model: 'lenet5', classes, found: await disturbed(classes) }));
+    const { page, problems, close } = await show(file, { locale: 'en-GB' });
+    for (const width of [360, 1280]) {
+      await page.setViewportSize({ width, height: 800 });
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
+    }
+    expect(await page.locator('#shifts h2 .en').isVisible()).toBe(true);
+    await page.locator('label[for=lang-zh]').click();
+    expect(await page.locator('#shifts h2').innerText()).toBe('为什么轻微平移会改变回答');
+    const visible = (await page.evaluate('document.body.innerText')) as string;
+    // What is left in Latin letters: names, versions, titles of papers, options, abbreviations.
+    expect(visible).not.toMatch(/\b(the|of|class|stays|picture|shift|noise|undisturbed)\b(?!.*arXiv)/);
     expect(problems).toEqual([]);
     await close();
   });
@@ -452,6 +589,21 @@ describe('plots', () => {
     );
   });
 });
+
+/** Every text of the page has its other half, complete. How many there are. */
+function inBothLanguages(page: string): number {
+  const { document } = parseHTML(page);
+  const english = [...document.querySelectorAll('.en')];
+  for (const span of english) {
+    expect(span.getAttribute('lang')).toBe('en');
+    const other = span.nextElementSibling!;
+    expect(other.className).toBe('zh');
+    expect(other.textContent).not.toBe('');
+    expect(span.textContent).not.toMatch(/undefined|NaN|\{\w+\}/);
+    expect(other.textContent).not.toMatch(/undefined|NaN|\{\w+\}/);
+  }
+  return english.length;
+}
 
 /** Addresses that a browser would go to. The name of the SVG namespace is none. */
 function externalUrls(page: string): string[] {

@@ -42,12 +42,14 @@ h1 small { font-weight: 400; font-size: .62em; color: var(--soft); letter-spacin
 
 nav { position: sticky; top: 0; z-index: 5; background: color-mix(in srgb, var(--page) 88%, transparent); backdrop-filter: blur(10px); border-bottom: 1px solid var(--line); }
 nav .wrap { display: flex; gap: 20px; overflow-x: auto; scrollbar-width: none; }
+@media (max-width: 640px) { nav .wrap { mask-image: linear-gradient(90deg, #000 calc(100% - 48px), transparent); padding-right: 40px !important; } }
 nav a { padding: 10px 0; font-size: 13.5px; color: var(--soft); text-decoration: none; white-space: nowrap; }
 nav a:hover { color: var(--ink); }
 
 section { margin: 40px 0; }
 h2 { font-size: 21px; letter-spacing: -.012em; font-weight: 640; margin-bottom: 4px; }
 h3 { font-size: 14px; font-weight: 600; }
+h2 + .card { margin-top: 12px; }
 .how { color: var(--soft); max-width: 76ch; margin-bottom: 16px; font-size: 14px; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 14px; padding: 20px; box-shadow: var(--shadow); }
 
@@ -70,11 +72,20 @@ h3 { font-size: 14px; font-weight: 600; }
 figure { margin: 0; min-width: 0; }
 figcaption { display: flex; flex-wrap: wrap; gap: 2px 14px; align-items: baseline; margin-bottom: 8px; }
 .key { font-size: 12px; color: var(--soft); white-space: nowrap; }
-.key i { display: inline-block; width: 14px; height: 3px; border-radius: 2px; vertical-align: middle; margin-inline-end: 5px; }
+.key i { display: inline-block; width: 14px; height: 3px; border-radius: 2px; vertical-align: middle; margin-inline-end: 5px; background: var(--c); }
+.key i.dashed { background: repeating-linear-gradient(90deg, var(--c) 0 4px, transparent 4px 7px); width: 18px; }
+.keys { display: flex; flex-wrap: wrap; gap: 2px 16px; margin-bottom: 12px; }
+.made { flex-basis: 100%; font-size: 12.5px; color: var(--soft); }
 .axis { text-align: center; font-size: 12px; color: var(--soft); margin-top: 2px; }
 svg.plot { display: block; width: 100%; height: auto; overflow: visible; color: var(--soft); }
 
-.scroll { overflow: auto; max-height: 640px; margin: 0 -20px; padding: 0 20px; overscroll-behavior-x: contain; }
+.scroll { overflow: auto; max-height: 640px; margin: 0 -20px; padding: 0 20px; overscroll-behavior-x: contain;
+  /* A shadow at the side where there is more: two covers move with the content. */
+  background: linear-gradient(90deg, var(--card) 50%, transparent) left / 36px 100% local, linear-gradient(-90deg, var(--card) 50%, transparent) right / 36px 100% local,
+    linear-gradient(90deg, color-mix(in srgb, var(--ink) 16%, transparent), transparent) left / 14px 100%, linear-gradient(-90deg, color-mix(in srgb, var(--ink) 16%, transparent), transparent) right / 14px 100%;
+  background-repeat: no-repeat; }
+.scroll.whole { max-height: none; }
+.together { white-space: nowrap; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .matrix { margin: 0 auto; font-size: 13px; }
 .matrix th { font-weight: 500; color: var(--soft); padding: 2px 6px; }
@@ -126,6 +137,21 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .shot .sure { display: block; height: 4px; border-radius: 2px; background: color-mix(in srgb, var(--ink) 9%, transparent); margin: 5px 0 3px; overflow: hidden; }
 .shot .sure i { display: block; height: 100%; width: calc(var(--v) * 100%); background: var(--bad); }
 .shot.fine .sure i { background: var(--good); }
+.film + .film { margin-top: 16px; }
+.film table { width: 100%; table-layout: fixed; font-size: 12.5px; }
+.film th { font-weight: 500; color: var(--soft); padding: 0 5px 8px; text-align: center; min-width: 86px; width: 86px; vertical-align: bottom; }
+.film td { padding: 0 5px 14px; vertical-align: top; text-align: center; line-height: 1.35; overflow-wrap: anywhere; }
+.film tr > :first-child { position: sticky; left: 0; background: var(--card); z-index: 1; }
+.film .said { margin-top: 5px; }
+.film .is { color: var(--good); font-weight: 600; }
+.film .wrong { color: var(--bad); font-weight: 600; }
+.film .pic { border-radius: 8px; }
+.prose p { max-width: 76ch; }
+.prose p + p, .prose h3 { margin-top: 12px; }
+code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; font-size: .92em; background: color-mix(in srgb, var(--ink) 6%, transparent); padding: 1px 5px; border-radius: 5px; white-space: nowrap; }
+.list.groups tbody th { vertical-align: top; font-weight: 600; }
+.list.groups td:first-child { text-align: end; white-space: nowrap; min-width: 0; }
+.list.groups th:first-child { min-width: 0; }
 h2 + .how + .gallery { margin-bottom: 8px; }
 
 .counts { display: grid; grid-template-columns: minmax(8ch, max-content) 1fr max-content; gap: 6px 14px; align-items: center; font-size: 13.5px; }
@@ -136,7 +162,8 @@ h2 + .how + .gallery { margin-bottom: 8px; }
 .notes { margin: 6px 0 0; padding-inline-start: 20px; }
 pre { margin: 0; padding: 14px 16px; border-radius: 10px; background: color-mix(in srgb, var(--ink) 5%, transparent); overflow-x: auto; font-size: 13px; line-height: 1.5;
   font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
-pre.commands { white-space: pre; overflow-wrap: normal; }
+pre.commands b { font-weight: inherit; white-space: nowrap; }
+pre.commands span { display: inline-block; width: 100%; padding-left: 3ch; text-indent: -3ch; }
 details { margin-top: 14px; }
 summary { cursor: pointer; color: var(--soft); font-size: 14px; }
 details pre { margin-top: 10px; }
@@ -151,7 +178,13 @@ footer { color: var(--soft); font-size: 12.5px; padding: 20px 0 48px; border-top
   .numbers { grid-template-columns: repeat(2, 1fr); gap: 10px; }
   .number .value { font-size: 22px; }
   .gallery { grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); gap: 12px; }
+  .number:last-child:nth-child(odd) { grid-column: 1 / -1; }
+  svg.plot[width="460"] { font-size: 16px !important; }
   .list th, .list td { padding: 7px 6px; }
+  .list.groups thead th { white-space: normal; vertical-align: bottom; }
+  .list.groups { font-size: 13px; }
+  .list.groups :is(td, th):last-child:not(:first-child) { display: none; }
+  .list.groups th, .list.groups td { padding: 7px 4px; }
   .bar { display: none; }
   .pairs .bar { display: inline-block; width: 40px; }
   .matrix.roomy td { min-width: 34px; height: 34px; }
@@ -163,7 +196,6 @@ footer { color: var(--soft); font-size: 12.5px; padding: 20px 0 48px; border-top
   body { font-size: 12px; }
   nav, .lang { display: none; }
   .scroll { max-height: none; overflow: visible; }
-  pre.commands { white-space: pre-wrap; }
   section, figure, .shot, tr { break-inside: avoid; }
   #by-class, #mistakes { break-inside: auto; }
   .matrix td, .bar, .bar i, .number.first, .counts i, .shot i { print-color-adjust: exact; -webkit-print-color-adjust: exact; }

@@ -1,7 +1,7 @@
 /** What a report says about the data, counted from the data sets and taken from the audit where there was one. */
 
 import type { Dataset } from '../data/index.js';
-import type { DataSummary } from './input.js';
+import type { DataNote, DataSummary } from './input.js';
 
 /** The part of an audit (`auditPictures`) that is shown. */
 export interface AuditFacts {
@@ -10,7 +10,7 @@ export interface AuditFacts {
     readonly median: readonly [height: number, width: number];
     readonly largest: readonly [height: number, width: number];
   } | null;
-  readonly findings: readonly { readonly text: string }[];
+  readonly findings: readonly DataNote[];
 }
 
 /** What is counted of a part: a data set, or what is left of one. */
@@ -37,6 +37,6 @@ export function summaryOf(
   return {
     classes,
     ...(sizes ? { sizes: { width: spread(1), height: spread(0) } } : {}),
-    ...(audit ? { notes: audit.findings.map(({ text }) => text) } : {}),
+    ...(audit ? { notes: audit.findings.map(({ kind, count, text }) => ({ kind, count, text })) } : {}),
   };
 }

@@ -1,11 +1,11 @@
-/** The words of a report, in English and in Chinese. A page holds both; its switch shows one. */
+/** The words of pages, in English and in Chinese. A page holds both; its switch shows one. */
 
 import { type Html, html, type Part } from './html.js';
+import { robustnessWords } from './robustness-words.js';
 
 /** `{name}` stands for a value. */
-const words = {
+export const reportWords = {
   report: ['Evaluation report', '评估报告'],
-  skipLanguage: ['Language', '语言'],
   madeAt: ['made {date}', '生成于 {date}'],
   on: ['on {data}', '数据：{data}'],
   overview: ['Overview', '概览'],
@@ -113,9 +113,9 @@ const words = {
   ],
 
   calibrationHow: [
-    'Of the answers given with 80 % confidence, 80 % should be right: bars should end on the dashed line. Orange is the gap; pale bars rest on ' +
-      'few answers. Expected calibration error {ece}.',
-    '以 80 % 的置信度给出的回答，应有 80 % 正确：柱子应到达虚线。橙色为差距，浅色柱子样本很少。期望校准误差 {ece}。',
+    'Of the answers given with 80 % confidence, 80 % should be right: the blue edges should lie on the dashed line. Orange is the gap; pale bars ' +
+      'rest on few answers. Expected calibration error {ece}.',
+    '以 80 % 的置信度给出的回答，应有 80 % 正确：蓝色边线应落在虚线上。橙色为差距，浅色柱子样本很少。期望校准误差 {ece}。',
   ],
   confidence: ['confidence', '置信度'],
   shareRight: ['share that was right', '正确比例'],
@@ -138,11 +138,23 @@ const words = {
   validationCount: ['validation', '验证'],
   testCount: ['test', '测试'],
   sizes: ['Sizes', '尺寸'],
+  sizesAllAre: ['all {width} × {height} (width × height)', '全部为 {width} × {height}（宽 × 高）'],
   sizesAre: [
-    'width {wmin} – {wmax} (half are below {wmid}), height {hmin} – {hmax} (half are below {hmid})',
+    'width {wmin} – {wmax} (median {wmid}), height {hmin} – {hmax} (median {hmid})',
     '宽 {wmin} – {wmax}（中位数 {wmid}），高 {hmin} – {hmax}（中位数 {hmid}）',
   ],
   notes: ['What was noticed', '发现的问题'],
+  noteBroken: ['{text}', '{count} 张图片无法读取，已略过'],
+  noteContradiction: ['{text}', '{count} 张图片有两个不同的标签，已略过：无法判断哪个正确'],
+  noteLeak: ['{text}', '{count} 张图片同时出现在两个部分：测试会显得过于容易；划分由您决定，予以保留'],
+  noteCopies: ['{text}', '{count} 张图片是其他图片的副本：保留，并放在同一部分'],
+  noteNear: ['{text}', '{count} 张图片与另一部分中的图片相似：保留；请检查是否为同一张'],
+  noteTiny: ['{text}', '{count} 张图片极小：放大后保留'],
+  noteSmall: ['{text}', '{count} 张图片小于模型的输入：放大后保留'],
+  noteLong: ['{text}', '{count} 张图片过于狭长：保留，但只看到中间部分'],
+  noteUneven: ['{text}', '各类别的图片数相差悬殊：应给类别加权（class weights 或 balanced sampling）'],
+  noteFew: ['{text}', '{count} 个类别的图片太少：保留，但很难学会'],
+  noteLeftOut: ['{text}', '{count} 个文件未采用（{text}）'],
   moreClasses: ['and {count} more classes', '另有 {count} 个类别'],
 
   reproduceHow: [
@@ -154,26 +166,60 @@ const words = {
   weights: ['weights', '权重'],
   parameters: ['parameters', '参数量'],
   device: ['device', '设备'],
+  threads: ['threads', '线程'],
   input: ['input', '输入'],
   version: ['version', '版本'],
   footer: ['Made by fovea. This page needs no network.', '由 fovea 生成。本页面无需联网。'],
 } as const satisfies Record<string, readonly [en: string, zh: string]>;
 
+const words = { ...reportWords, ...robustnessWords };
+
 export type Word = keyof typeof words;
 
-/** Both languages, of which the page shows one. */
-export function t(word: Word, values: Readonly<Record<string, Part>> = {}): Html {
-  const [en, zh] = words[word];
-  if (en === zh) return filled(en, values);
-  return html`<span class="en" lang="en">${filled(en, values)}</span><span class="zh" lang="zh-CN">${filled(zh, values)}</span>`;
+/** A text in both languages, to be put into sentences of both. */
+export interface Both {
+  readonly en: string;
+  readonly zh: string;
 }
 
-/** Plain text in one language, for attributes. */
+type Values = Readonly<Record<string, Part | Both>>;
+
+/** Both languages, of which the page shows one. */
+export function t(word: Word, values: Values = {}): Html {
+  const [en, zh] = words[word];
+  if (en === zh && !Object.values(values).some(isBoth)) return filled(en, values, 'en');
+  return html`<span class="en" lang="en">${filled(en, values, 'en')}</span><span class="zh" lang="zh-CN">${filled(zh, values, 'zh')}</span>`;
+}
+
+/** What was said elsewhere, as `t` writes it. */
+export function inBoth({ en, zh }: Both): Html {
+  return en === zh
+    ? html`${en}`
+    : html`<span class="en" lang="en">${en}</span><span class="zh" lang="zh-CN">${zh}</span>`;
+}
+
+/** As plain text, to be put into other sentences. */
+export function both(word: Word, values: Readonly<Record<string, string | number | Both>> = {}): Both {
+  const [en, zh] = words[word];
+  const text = (template: string, language: keyof Both) =>
+    template.replace(/\{(\w+)\}/g, (_, name: string) => String(inLanguage(values[name], language)));
+  return { en: text(en, 'en'), zh: text(zh, 'zh') };
+}
+
+/** Plain text, for attributes: they cannot change their language. */
 export function plain(word: Word): string {
   return words[word].join(' · ');
 }
 
-function filled(text: string, values: Readonly<Record<string, Part>>): Html {
+function filled(text: string, values: Values, language: keyof Both): Html {
   const pieces = text.split(/\{(\w+)\}/); // text, name, text, name, text
-  return html`${pieces.map((piece, i) => (i % 2 === 0 ? piece : values[piece]))}`;
+  return html`${pieces.map((piece, i) => (i % 2 === 0 ? piece : inLanguage(values[piece], language)))}`;
+}
+
+function inLanguage<V>(value: V | Both, language: keyof Both): V | string {
+  return isBoth(value) ? value[language] : value;
+}
+
+function isBoth(value: unknown): value is Both {
+  return typeof value === 'object' && value !== null && 'en' in value && 'zh' in value;
 }

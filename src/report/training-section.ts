@@ -2,9 +2,10 @@
 
 import { duration, grouped, percent } from './format.js';
 import { type EpochLine, type History, stepCurve } from './history.js';
-import { type Html, html, trusted } from './html.js';
+import { type Html, html } from './html.js';
 import type { PageInput } from './input.js';
-import { lineChart, type Point, plotColor, type Series } from './plot.js';
+import { colorKey, figure } from './parts.js';
+import { lineChart, type Point, type Series } from './plot.js';
 import { plain, t, type Word } from './text.js';
 
 export function trainingSection({ history, watched = 'validation', learningRates }: PageInput): Html | null {
@@ -17,7 +18,7 @@ export function trainingSection({ history, watched = 'validation', learningRates
       series: [{ points: points.map(({ lr, loss }) => ({ x: lr, y: loss })) }],
       marks: suggestion === undefined ? [] : [suggestion],
     });
-    curves.push(figure('lrFinder', [], chart, 'learningRate'));
+    curves.push(figure(t('lrFinder'), [], chart, t('learningRate')));
   }
   if (curves.length === 0) return null;
   return html`<h2>${t('training')}</h2><p class="how">${history && best(history)}</p><div class="plots">${curves}</div>`;
@@ -38,7 +39,7 @@ function curvesOf(history: History, watched: 'validation' | 'test'): Html[] {
     epochs.map((line) => ({ x: line.epoch + 1, y: pick(line) ?? Number.NaN }));
   const watchedWord: Word = watched === 'test' ? 'watchedTest' : 'watched';
   const hasWatched = epochs.some(({ accuracy }) => accuracy !== null);
-  const keys: [Word, number][] = [['train', 1], ...(hasWatched ? [[watchedWord, 2] as [Word, number]] : [])];
+  const keys = [colorKey('train', 1), ...(hasWatched ? [colorKey(watchedWord, 2)] : [])];
   const series = (trained: Series['points'], seen: Series['points'], each: Series['points']): Series[] => [
     { points: each, color: 1, faint: true },
     { points: trained, color: 1, dots: true },
@@ -48,7 +49,7 @@ function curvesOf(history: History, watched: 'validation' | 'test'): Html[] {
   const x = { domain: [0, epochs.at(-1)!.epoch + 1] } as const;
   return [
     figure(
-      'lossCurve',
+      t('lossCurve'),
       keys,
       lineChart({
         title: plain('lossCurve'),
@@ -59,9 +60,10 @@ function curvesOf(history: History, watched: 'validation' | 'test'): Html[] {
           stepCurve(history, (line) => line.loss),
         ),
       }),
+      t('epoch'),
     ),
     figure(
-      'accuracyCurve',
+      t('accuracyCurve'),
       keys,
       lineChart({
         title: plain('accuracyCurve'),
@@ -73,13 +75,8 @@ function curvesOf(history: History, watched: 'validation' | 'test'): Html[] {
           stepCurve(history, (line) => line.accuracy),
         ),
       }),
+      t('epoch'),
     ),
-    figure('lrCurve', [], lineChart({ title: plain('lrCurve'), x, series: [{ points: lr, color: 3 }] })),
+    figure(t('lrCurve'), [], lineChart({ title: plain('lrCurve'), x, series: [{ points: lr, color: 3 }] }), t('epoch')),
   ];
-}
-
-function figure(title: Word, keys: readonly [Word, number][], chart: string, axis: Word = 'epoch'): Html {
-  const key = ([word, color]: readonly [Word, number]) =>
-    html`<span class="key"><i style="background:${plotColor(color)}"></i>${t(word)}</span>`;
-  return html`<figure class="card"><figcaption><h3>${t(title)}</h3>${keys.map(key)}</figcaption>${trusted(chart)}<div class="axis">${t(axis)}</div></figure>`;
 }

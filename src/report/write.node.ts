@@ -3,10 +3,10 @@
  * in the order of their worth until their share is used up.
  */
 
-import { type Dataset, type Planes, resize } from '../data/index.js';
-import { encodePng, FileError, writeFileAtomic } from '../io/all.node.js';
+import type { Dataset, Planes } from '../data/index.js';
+import { encodePng, writeFileAtomic } from '../io/all.node.js';
 import type { ConfusionMatrix, Evaluation } from '../train/index.js';
-import { ConfigError, FormatError } from '../util/errors.js';
+import { dataUri, embed, tolerant } from './embed.node.js';
 import type { EmbeddedPicture, ReportContent } from './input.js';
 import { mostTableClasses, picturesWanted, select } from './selection.js';
 
@@ -42,16 +42,6 @@ export async function renderReport({
   return renderPage({ ...content, ...found, date, facts: content.facts ?? {}, matrixUri });
 }
 
-/** A picture that has gone or broken since, or no `sharp` to encode with: the report goes without. */
-async function tolerant<T>(work: () => Promise<T>): Promise<T | null> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof FormatError || error instanceof ConfigError || error instanceof FileError) return null;
-    throw error;
-  }
-}
-
 /** How the samples of a data set look: bytes of one or three channels as they are, of a clip or volume the frame in the middle, others not at all. */
 export function picturesOf(dataset: Dataset): (index: number) => Promise<Planes | null> {
   const { shape } = dataset;
@@ -84,7 +74,10 @@ async function embedPictures(
       picturesLeftOut++;
       continue;
     }
-    const embedded = await tolerant(async () => embed(await pictureOf!(index)));
+    const embedded = await tolerant(async () => {
+      const picture = await pictureOf!(index);
+      return picture === null ? null : embed(picture);
+    });
     if (embedded === null) continue;
     if (used + embedded.uri.length > budget) {
       picturesLeftOut++;
@@ -94,33 +87,6 @@ async function embedPictures(
     pictures.set(index, embedded);
   }
   return { pictures, picturesLeftOut };
-}
-
-/** Pictures of few pixels are kept exactly; others are made as large as the page shows them on a fine screen. */
-const smallSide = 64;
-const shownSide = 176;
-
-async function embed(picture: Planes | null): Promise<EmbeddedPicture | null> {
-  if (picture === null) return null;
-  const [, height, width] = picture.shape;
-  if (Math.max(height, width) <= smallSide) return { uri: dataUri('png', await encodePng(picture)), small: true };
-  const scale = Math.min(1, shownSide / Math.max(height, width));
-  const side = (n: number) => Math.max(1, Math.round(n * scale));
-  const shown = resize(picture, side(height), side(width));
-  const { default: sharp } = await import('sharp');
-  const [channels, h, w] = shown.shape;
-  const raw = { channels: channels as 1 | 3, height: h, width: w };
-  const webp = await sharp(interleaved(shown), { raw }).webp({ quality: 72, effort: 0 }).toBuffer();
-  return { uri: dataUri('webp', webp), small: false };
-}
-
-function interleaved({ data, shape: [channels, height, width] }: Planes): Uint8Array {
-  const plane = height * width;
-  return Uint8Array.from({ length: data.length }, (_, i) => data[(i % channels) * plane + Math.floor(i / channels)]);
-}
-
-function dataUri(kind: string, bytes: Uint8Array): string {
-  return `data:image/${kind};base64,${Buffer.from(bytes).toString('base64')}`;
 }
 
 /** Blue on, orange beside the diagonal, in strength the square root of the share of the class; what is nowhere is transparent. */
