@@ -90,6 +90,50 @@ export class FunctionWriter {
     }
   }
 
+  /** The upper eight bytes of a vector, in both halves. */
+  upper(a: number): void {
+    this.interleave(a, a, 8, 'high');
+  }
+
+  /** The four bytes of a vector's quarter as i32x4. */
+  widen(a: number, quarter: number): void {
+    this.get(a);
+    this.op(quarter < 2 ? WASM.i16x8ExtendLowI8x16U : WASM.i16x8ExtendHighI8x16U);
+    this.op(quarter % 2 === 0 ? WASM.i32x4ExtendLowI16x8U : WASM.i32x4ExtendHighI16x8U);
+  }
+
+  /** target = four vectors of i32x4 as 16 bytes, clamped. */
+  narrow(target: number, quarters: readonly number[]): void {
+    this.set(target, () => {
+      for (const first of [0, 2]) {
+        this.get(quarters[first]);
+        this.get(quarters[first + 1]);
+        this.op(WASM.i16x8NarrowI32x4S);
+      }
+      this.op(WASM.i8x16NarrowI16x8U);
+    });
+  }
+
+  /** Puts the byte at address + offset on the stack. */
+  loadByte(address: number, offset = 0): void {
+    this.load(WASM.i32Load8U, address, 0, offset);
+  }
+
+  /** Puts the byte at the address on the stack there in its place. */
+  loadByteHere(): void {
+    this.op(WASM.i32Load8U);
+    this.w.u32(0);
+    this.w.u32(0);
+  }
+
+  storeByte(address: number, offset: number, value: () => void): void {
+    this.get(address);
+    value();
+    this.op(WASM.i32Store8);
+    this.w.u32(0);
+    this.w.u32(offset);
+  }
+
   /** for (index = start; index < end; index += step), at least once. */
   repeat(index: number, end: number, step: number, body: () => void, start = 0): void {
     this.set(index, () => this.int(start));

@@ -5,10 +5,11 @@
 
 import { ConfigError } from '../../util/errors.js';
 import type { Planes } from '../resize.js';
+import { colorKernel } from './color-kernel.js';
 
 const f32 = Math.fround;
 /** ITU-R BT.601, as Pillow and torchvision weigh the colours. */
-const [redShare, greenShare, blueShare] = [0.2989, 0.587, 0.114].map(f32);
+const shares = [0.2989, 0.587, 0.114].map(f32);
 
 /** Grey of an RGB picture: [3, H, W] → [1, H, W], or three equal planes. A grey picture stays, or is repeated. */
 export function rgbToGrayscale(picture: Planes, channels: 1 | 3 = 1): Planes {
@@ -43,8 +44,10 @@ export function adjustSaturation(picture: Planes, factor: number): Planes {
   requireFactor('adjustSaturation', factor);
   requireColours('adjustSaturation', picture);
   if (picture.shape[0] === 1) return picture;
-  const grey = greyOf(picture);
   const [own, other] = [f32(factor), f32(1 - factor)];
+  const kernel = colorKernel();
+  if (kernel !== null) return { data: kernel.blendWithGrey(picture.data, shares, own, other), shape: picture.shape };
+  const grey = greyOf(picture);
   const out = new Uint8Array(picture.data.length);
   for (let c = 0, at = 0; c < 3; c++) {
     for (let i = 0; i < grey.length; i++, at++) {
@@ -171,9 +174,7 @@ export function blendWith(other: number, factor: number): (x: number) => number 
 
 /** One function for every byte: asked 256 times. */
 function mapped({ data, shape }: Planes, f: (x: number) => number): Planes {
-  const out = new Uint8Array(data.length);
-  look(data, tableOf(f), out);
-  return { data: out, shape };
+  return { data: look(data, tableOf(f)), shape };
 }
 
 /** A function for each channel, made from its values; null leaves it as it is. */
@@ -183,8 +184,7 @@ function perChannel({ data, shape }: Planes, of: (plane: Uint8Array) => ((x: num
   for (let from = 0; from < data.length; from += size) {
     const plane = data.subarray(from, from + size);
     const f = of(plane);
-    if (f === null) out.set(plane, from);
-    else look(plane, tableOf(f), out.subarray(from, from + size));
+    out.set(f === null ? plane : look(plane, tableOf(f)), from);
   }
   return { data: out, shape };
 }
@@ -193,18 +193,22 @@ function tableOf(f: (x: number) => number): Uint8Array {
   return Uint8Array.from({ length: 256 }, (_, x) => toByte(f(x)));
 }
 
-function look(from: Uint8Array, table: Uint8Array, to: Uint8Array): void {
+function look(from: Uint8Array, table: Uint8Array): Uint8Array {
+  const kernel = colorKernel();
+  if (kernel !== null) return kernel.look(from, table);
+  const to = new Uint8Array(from.length);
   for (let i = 0; i < from.length; i++) to[i] = table[from[i]];
+  return to;
 }
 
 /** Grey values, cut off to bytes; a grey picture's own. */
 function greyOf({ data, shape }: Planes): Uint8Array {
+  if (shape[0] === 1) return data.slice();
+  const kernel = colorKernel();
+  if (kernel !== null) return kernel.grey(data, shares);
   const plane = shape[1] * shape[2];
+  const [redShare, greenShare, blueShare] = shares;
   const grey = new Uint8Array(plane);
-  if (shape[0] === 1) {
-    grey.set(data);
-    return grey;
-  }
   for (let i = 0; i < plane; i++) {
     grey[i] = f32(f32(f32(data[i] * redShare) + data[i + plane] * greenShare) + data[i + 2 * plane] * blueShare);
   }
