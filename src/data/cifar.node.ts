@@ -6,6 +6,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileError } from '../io/file-error.node.js';
+import { checkRegular } from '../io/regular-file.node.js';
 import { ConfigError, FormatError } from '../util/errors.js';
 import { ArrayDataset } from './dataset.js';
 
@@ -99,6 +100,7 @@ async function classNames(
 
 async function readWhole(file: string): Promise<Uint8Array> {
   try {
+    await checkRegular(file);
     return await readFile(file);
   } catch (error) {
     throw fileError('read', file, error);

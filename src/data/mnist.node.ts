@@ -7,6 +7,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileError } from '../io/file-error.node.js';
+import { checkRegular } from '../io/regular-file.node.js';
 import { ConfigError, FormatError } from '../util/errors.js';
 import { ArrayDataset } from './dataset.js';
 import { type IdxArray, readIdx } from './idx.js';
@@ -77,6 +78,7 @@ async function part(
 async function read(file: string, rank: number): Promise<IdxArray> {
   let bytes: Uint8Array;
   try {
+    await checkRegular(file);
     bytes = await readFile(file);
   } catch (error) {
     throw fileError('read', file, error);

@@ -7,6 +7,7 @@ import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { type Parser, parse } from 'csv-parse';
 import { fileError } from '../io/file-error.node.js';
+import { checkRegular } from '../io/regular-file.node.js';
 import { ConfigError, FormatError, suggest } from '../util/errors.js';
 import { clip, type PictureSplit, splitNamed } from './pictures/sample.js';
 
@@ -30,6 +31,7 @@ export async function* rowsOf(
   file: string,
   { delimiter, quotes = true, maxRecordBytes }: RowsOptions,
 ): AsyncGenerator<string[]> {
+  await checkRegular(file);
   const input = createReadStream(file);
   const parser: Parser = input
     .on('error', (error) => parser.destroy(error))
@@ -113,6 +115,7 @@ function bareName(name: string): string {
 
 async function firstLine(file: string): Promise<string> {
   try {
+    await checkRegular(file);
     const handle = await open(file, 'r');
     try {
       const { buffer, bytesRead } = await handle.read(Buffer.alloc(headBytes), 0, headBytes, 0);

@@ -1,10 +1,11 @@
 /** A file on disk as a source of bytes. Reads are synchronous: readers stay plain functions, and the ranges they ask for are single tensors. */
 
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { FormatError } from '../util/errors.js';
 import type { ByteSource } from './byte-source.js';
-import { FileError, fileError } from './file-error.node.js';
+import { fileError } from './file-error.node.js';
+import { openRegular } from './regular-file.node.js';
 
 /** An open file; `close()` closes it and the siblings that were opened through it. */
 export class FileSource implements ByteSource, Disposable {
@@ -12,19 +13,11 @@ export class FileSource implements ByteSource, Disposable {
   readonly #descriptor: number;
   readonly #siblings = new Map<string, FileSource>();
 
-  /** @throws {FileError} if the file cannot be opened */
+  /** @throws {FileError} if it cannot be opened, or is no file */
   constructor(readonly path: string) {
-    let descriptor: number | null = null;
-    try {
-      descriptor = openSync(path, 'r');
-      const stat = fstatSync(descriptor);
-      if (stat.isDirectory()) throw new FileError(`cannot read ${path}: it is a folder, a file was expected`, path);
-      this.sizeBytes = stat.size;
-      this.#descriptor = descriptor;
-    } catch (error) {
-      if (descriptor !== null) closeSync(descriptor);
-      throw fileError('read', path, error);
-    }
+    const { descriptor, sizeBytes } = openRegular(path);
+    this.sizeBytes = sizeBytes;
+    this.#descriptor = descriptor;
   }
 
   read(start: number, end: number): Uint8Array {

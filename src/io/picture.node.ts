@@ -4,10 +4,11 @@
  * What comes out is upright (EXIF), sRGB (embedded profiles and CMYK converted), eight bits deep, the first frame of several.
  */
 
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, readSync } from 'node:fs';
 import { ConfigError, FormatError } from '../util/errors.js';
-import { FileError, fileError } from './file-error.node.js';
+import { fileError } from './file-error.node.js';
 import { pictureFormat } from './picture-format.js';
+import { openRegular } from './regular-file.node.js';
 
 export interface DecodeLimits {
   /** A picture with more pixels is refused unread. */
@@ -200,14 +201,10 @@ export async function loadSharp(): Promise<Sharp> {
  * @throws {FileError} @throws {FormatError} for a file that is too large
  */
 export function readPicture(path: string, maxBytes: number = defaultLimits.maxBytes): Uint8Array {
-  let descriptor: number | null = null;
+  const { descriptor, sizeBytes } = openRegular(path);
   try {
-    descriptor = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-    const stat = fstatSync(descriptor);
-    if (stat.isDirectory()) throw new FileError(`cannot read ${path}: it is a folder, a file was expected`, path);
-    if (!stat.isFile()) throw new FileError(`cannot read ${path}: it is a pipe or a device, a file was expected`, path);
-    if (stat.size > maxBytes) throw new FormatError(`${path}: ${stat.size} bytes, the limit is ${maxBytes}`);
-    const bytes = Buffer.allocUnsafeSlow(stat.size);
+    if (sizeBytes > maxBytes) throw new FormatError(`${path}: ${sizeBytes} bytes, the limit is ${maxBytes}`);
+    const bytes = Buffer.allocUnsafeSlow(sizeBytes);
     let at = 0;
     for (let count = -1; count !== 0 && at < bytes.length; at += count) {
       count = readSync(descriptor, bytes, at, bytes.length - at, at);
@@ -216,7 +213,7 @@ export function readPicture(path: string, maxBytes: number = defaultLimits.maxBy
   } catch (error) {
     throw fileError('read', path, error);
   } finally {
-    if (descriptor !== null) closeSync(descriptor);
+    closeSync(descriptor);
   }
 }
 

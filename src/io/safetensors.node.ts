@@ -5,6 +5,7 @@ import { FormatError } from '../util/errors.js';
 import { writeFileAtomic } from './atomic.node.js';
 import { fileError } from './file-error.node.js';
 import type { HostTensor } from './host-tensor.js';
+import { checkRegular } from './regular-file.node.js';
 import {
   decodeEntry,
   type EncodeOptions,
@@ -27,6 +28,7 @@ export class SafetensorsFile implements AsyncDisposable {
   static async open(path: string): Promise<SafetensorsFile> {
     let handle: FileHandle | null = null;
     try {
+      await checkRegular(path);
       handle = await open(path, 'r');
       const { size } = await handle.stat();
       const first8 = await readRange(handle, 0, Math.min(8, size));

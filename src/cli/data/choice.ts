@@ -9,6 +9,7 @@ import { type ArrayLayout, type ClipAugment, hasArrays, isCifar, isTextTable } f
 import { isManifest } from '../../data/pictures/manifest.node.js';
 import { fileError } from '../../io/file-error.node.js';
 import type { JsonObject } from '../../io/index.js';
+import { checkRegular } from '../../io/regular-file.node.js';
 import type { InputKind } from '../../models/index.js';
 import { suggest } from '../../util/errors.js';
 import { UsageError } from '../usage.js';
@@ -102,6 +103,7 @@ export async function digestOf(source: string): Promise<{ sha256: string }> {
   const hash = createHash('sha256');
   for (const path of pair === null ? await filesOf(source) : [pair.x, pair.y]) {
     try {
+      await checkRegular(path);
       await pipeline(createReadStream(path), hash, { end: false });
     } catch (error) {
       throw fileError('read', path, error);
