@@ -1,11 +1,17 @@
 /**
- * Two thousand requests that are wrong in some way — pictures with bytes exchanged, forms with broken boundaries, lengths that lie, headers without end,
- * bombs — beside good ones. Each gets an answer or a closed connection, every good one its prediction, and nothing is left behind.
+ * Ten thousand requests that are wrong in some way — the corpus of hostile pictures, bytes exchanged, forms with broken boundaries, lengths that lie, headers
+ * without end, bombs — beside good ones. Each gets an answer or a closed connection, every good one its prediction, and nothing is left behind.
  */
 
+import { once } from 'node:events';
+import { Agent, type IncomingMessage, request } from 'node:http';
 import { deflateSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Random as Draws } from '../../src/data/random.js';
+import { decodeImage } from '../../src/io/all.node.js';
 import { crc32 } from '../../src/io/crc32.js';
+import { HostilePictures } from '../fuzz/hostile-pictures.js';
+import { Leftovers } from '../fuzz/in-process.js';
 import { png, rawRequest, type Served, serveLenet, statusOf } from './house.js';
 
 let house: Served;
@@ -124,7 +130,9 @@ const alwaysWhole = new Set([
   'too much',
 ]);
 
-it('two thousand hostile requests: each is answered or closed, good ones get their prediction, nothing is left', {
+let count = 0;
+
+it('three thousand hostile requests: each is answered or closed, good ones get their prediction, nothing is left', {
   timeout: 240_000,
 }, async () => {
   const { port } = house.server;
@@ -135,7 +143,7 @@ it('two thousand hostile requests: each is answered or closed, good ones get the
   const random = generator(11);
   const memoryBefore = process.memoryUsage().rss;
   const statuses = new Map<string, Map<number | null, number>>();
-  let left = 2000;
+  let left = 3000;
   let [good, answered] = [0, 0];
   const client = async () => {
     while (left-- > 0) {
@@ -144,6 +152,7 @@ it('two thousand hostile requests: each is answered or closed, good ones get the
       const end = !alwaysWhole.has(name);
       const bytes = Buffer.from(make(random), 'latin1');
       const status = statusOf(await rawRequest(port, bytes, { end, timeoutMs: 20_000 }));
+      count++;
       const counts = statuses.get(name) ?? new Map<number | null, number>();
       statuses.set(name, counts.set(status, (counts.get(status) ?? 0) + 1));
       if (left % 10 !== 0) continue;
@@ -180,11 +189,81 @@ it('two thousand hostile requests: each is answered or closed, good ones get the
   expect([...routes].every((route) => ['/', '/predict', '/metrics', 'other'].includes(route))).toBe(true);
 });
 
+it('seven thousand hostile pictures: each gets its own refusal or prediction, alone or in a form with others', {
+  timeout: 240_000,
+}, async () => {
+  const agent = new Agent({ keepAlive: true, maxSockets: 24 });
+  const left = new Leftovers();
+  const corpus = await HostilePictures.make();
+  const sound = await png(3);
+  const [[best]] = await house.predict.predict(
+    [await house.predict.prepare(await decodeImage(sound, { channels: 1 }))],
+    { top: 1 },
+  );
+  const queue = corpus.files(7000, 41);
+  const statuses = new Map<number, number>();
+  const random = new Draws(42);
+  const client = async () => {
+    for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
+      const { name, bytes } = file;
+      count++;
+      const start = performance.now();
+      const decodes = queue.length % 5 === 0 ? await decodeImage(bytes, { channels: 1, maxPixels: 4_000_000 }).then(() => true, () => false) : null; // biome-ignore format: one thought
+      if (random.chance(0.8)) {
+        const { status, answer } = await ask(agent, bytes, random.choice(['image/png', 'image/jpeg', 'application/octet-stream'])); // biome-ignore format: one thought
+        statuses.set(status, (statuses.get(status) ?? 0) + 1);
+        expect([200, 400, 413], `${name}: ${JSON.stringify(answer)}`).toContain(status);
+        if (status === 200) expect(answer.predictions!.length).toBe(5);
+        else expect(answer.error!.message.length).toBeGreaterThan(20);
+        if (decodes !== null) expect([name, status === 200]).toEqual([name, decodes]);
+      } else {
+        // Beside a sound one, which is answered whatever is wrong with the other.
+        const form = new FormData();
+        for (const part of [bytes, sound]) form.append('picture', new Blob([new Uint8Array(part)]), name);
+        const encoded = new Response(form);
+        const type = encoded.headers.get('content-type')!;
+        const { status, answer } = await ask(agent, Buffer.from(await encoded.arrayBuffer()), type);
+        expect([name, status]).toEqual([name, 200]);
+        const [odd, own] = answer.pictures!;
+        expect(own.predictions![0].class).toBe(best.name);
+        expect((odd.predictions === undefined) !== (odd.error === undefined)).toBe(true);
+        if (decodes !== null) expect([name, odd.error === undefined]).toEqual([name, decodes]);
+      }
+      expect(performance.now() - start).toBeLessThan(10_000);
+    }
+  };
+  await Promise.all(Array.from({ length: 24 }, client));
+  agent.destroy();
+  for (const status of [200, 400]) expect(statuses.get(status)).toBeGreaterThan(500);
+  expect(statuses.get(413)).toBeGreaterThan(0);
+  expect(count).toBe(10_000);
+  const { temporaryFiles, openFiles } = left.end();
+  expect(temporaryFiles).toEqual([]);
+  expect(openFiles).toBeLessThan(100); // sockets that close later
+  expect(left.peakGrowth).toBeLessThan(500 * 2 ** 20);
+});
+
+interface Answer {
+  readonly predictions?: readonly { readonly class: string }[];
+  readonly error?: { readonly code: string; readonly message: string };
+  readonly pictures?: readonly Answer[];
+}
+
+/** Over connections that are kept. */
+async function ask(agent: Agent, body: Uint8Array, type: string): Promise<{ status: number; answer: Answer }> {
+  const headers = { 'Content-Type': type, 'Content-Length': body.length };
+  const asked = request(`${house.url}/predict`, { method: 'POST', agent, headers });
+  asked.end(body);
+  const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  let text = '';
+  for await (const piece of response.setEncoding('utf8')) text += piece;
+  return { status: response.statusCode!, answer: JSON.parse(text) as Answer };
+}
+
 it('64 clients at once, one in five bad: every good request gets its own answer', { timeout: 120_000 }, async () => {
   const { port } = house.server;
   const pictures = await Promise.all(Array.from({ length: 16 }, (_, i) => png(i)));
   const { predict } = house;
-  const { decodeImage } = await import('../../src/io/all.node.js');
   const wanted: string[] = [];
   for (const bytes of pictures) {
     const [[best]] = await predict.predict([await predict.prepare(await decodeImage(bytes, { channels: 1 }))], {
@@ -212,6 +291,24 @@ it('64 clients at once, one in five bad: every good request gets its own answer'
   await Promise.all(Array.from({ length: 64 }, client));
   expect(good).toBeGreaterThan(600);
   expect(right).toBe(good);
+});
+
+it('is healthy after all that, and closes when it is asked to: who was heard gets an answer', async () => {
+  const health = await fetch(`${house.url}/healthz`);
+  expect([health.status, ((await health.json()) as { status: string }).status]).toEqual([200, 'ok']);
+  const picture = await png(1);
+  const agent = new Agent({ maxSockets: 32 });
+  const asked = Array.from({ length: 32 }, () => ask(agent, picture, 'image/png'));
+  // Some who never finish what they say.
+  const slow = Array.from({ length: 8 }, () => rawRequest(house.server.port, post('half', 'Content-Length: 50')));
+  await asked[0];
+  const start = performance.now();
+  await house.server.stop({ withinMs: 5000 });
+  expect(performance.now() - start).toBeLessThan(6000);
+  const answers = await Promise.all(asked);
+  expect(answers.filter(({ status }) => status !== 200 && status !== 503)).toEqual([]);
+  await Promise.all(slow);
+  await expect(fetch(`${house.url}/healthz`)).rejects.toThrow();
 });
 
 function generator(seed: number): Random {
