@@ -16,7 +16,7 @@ import { underPrefix } from './trainer-state.js';
 export interface RunRecorderOptions {
   /** Steps between checkpoints. Left out, they come as often as they cost nothing. */
   readonly every?: number;
-  /** What makes an epoch the best one; left out, the accuracy, or the loss where there is none. */
+  /** What makes an epoch the best one; left out, the accuracy, or the loss where there is none. Of equal ones the loss decides. */
   readonly monitor?: Monitor;
   /** Called when a checkpoint is on the disk. */
   readonly onCheckpoint?: (name: CheckpointName, step: number) => void;
@@ -30,7 +30,7 @@ const leastSeconds = 5;
 export class RunRecorder implements Callback {
   readonly name = 'runRecorder';
   readonly #options: RunRecorderOptions;
-  #best: { epoch: number; value: number } | null = null;
+  #best: Best | null = null;
   #lastAt = performance.now();
   /** Of making and writing the latest checkpoint. */
   #costSeconds = 0;
@@ -86,8 +86,8 @@ export class RunRecorder implements Callback {
     const names: CheckpointName[] = ['last'];
     const { monitor = report.accuracy === null ? 'loss' : 'accuracy' } = this.#options;
     const value = goodness(monitor, report, evaluation);
-    if (value !== null && (this.#best === null || value > this.#best.value)) {
-      this.#best = { epoch: report.epoch, value };
+    if (value !== null && isBetter(value, report.loss, this.#best)) {
+      this.#best = { epoch: report.epoch, value, loss: report.loss };
       names.unshift('best');
     }
     await this.#save(trainer, names);
@@ -116,7 +116,7 @@ export class RunRecorder implements Callback {
   }
 
   loadStateDict({ best }: JsonObject): void {
-    this.#best = best as { epoch: number; value: number } | null;
+    this.#best = best as Best | null;
   }
 
   #isDue(step: number): boolean {
@@ -154,6 +154,19 @@ export class RunRecorder implements Callback {
   #rethrow(): void {
     if (this.#failure !== null) throw this.#failure;
   }
+}
+
+type Best = {
+  readonly epoch: number;
+  readonly value: number;
+  /** Older checkpoints have none. */
+  readonly loss?: number | null;
+};
+
+/** A few pictures to choose by are soon all right, and the first of many such epochs is the least certain: then the smaller loss is better. */
+function isBetter(value: number, loss: number | null, best: Best | null): boolean {
+  if (best === null || value !== best.value) return best === null || value > best.value;
+  return loss !== null && typeof best.loss === 'number' && loss < best.loss;
 }
 
 /** The weights out of a trainer's state or a checkpoint, by the model's names: their average where the training kept one. */

@@ -64,6 +64,16 @@ describe('RunRecorder', () => {
     expect((await made.evaluate(stripes(9))).loss).toBe(best.loss);
   });
 
+  it('takes the smaller loss where epochs are equally often right', async () => {
+    const recorder = new RunRecorder(await RunFolder.create(join(folder, 'run'), config));
+    const { epochs } = await trainer({ epochs: 12, callbacks: [recorder] }).fit();
+    const most = Math.max(...epochs.map(({ accuracy }) => accuracy!));
+    const equal = epochs.filter(({ accuracy }) => accuracy === most);
+    const [best] = equal.toSorted((a, b) => a.loss! - b.loss!);
+    expect(best).not.toBe(equal[0]);
+    expect(recorder.bestEpoch).toBe(best.epoch);
+  });
+
   it.each([{}, { ema: { decay: 0.9 }, accumulate: 2 }])(
     'ends a killed run with the same bytes: %j',
     async (options) => {
