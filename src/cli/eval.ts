@@ -14,6 +14,7 @@ import {
   viewKinds,
 } from '../train/all.node.js';
 import { type Measurable, openForRun } from './data/for-run.js';
+import { nounOf } from './data/kinds.js';
 import type { PictureFlags } from './data/pictures.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
 import { bytes, print, printJson } from './output.js';
@@ -116,7 +117,7 @@ async function measure(
     return;
   }
   if (weights !== 'model') print(`weights of the checkpoint '${weights}'\n`);
-  await printEvaluation(evaluation, { mistakes, nameOf, part });
+  await printEvaluation(evaluation, { mistakes, nameOf, part, noun: nounOf(dataset.shape) });
   if (htmlBytes !== null) print(`\nreport: ${html} (${bytes(htmlBytes)}; opens in any browser)`);
 }
 

@@ -6,6 +6,7 @@
 import type { SingleBar } from 'cli-progress';
 import pc from 'picocolors';
 import type { Callback, EpochReport, Evaluation, StepReport, Trainer } from '../train/index.js';
+import { nounOf } from './data/kinds.js';
 import { duration, grouped, percent, print, printJson } from './output.js';
 
 export interface ProgressOptions {
@@ -84,7 +85,7 @@ export class Progress implements Callback {
     const numbers = [
       `epoch ${epoch + 1}/${trainer.epochs}`,
       `${String(Math.floor((100 * batch) / batches)).padStart(3)} %`,
-      ...(perSecond === null ? [] : [`${grouped(Math.round(perSecond))} pictures/s`]),
+      ...(perSecond === null ? [] : [`${grouped(Math.round(perSecond))} ${nounOf(trainer.train.dataset.shape)}/s`]),
       `loss ${epochLoss.toFixed(4)}`,
       `accuracy ${percent(epochAccuracy)}`,
       ...(secondsLeft === null ? [] : [`${duration(secondsLeft)} left`]),
@@ -98,11 +99,11 @@ export class Progress implements Callback {
     }
   }
 
-  onEvaluate(_trainer: Trainer, done: number, total: number): void {
+  onEvaluate(trainer: Trainer, done: number, total: number): void {
     if (this.#evaluationRate.idle) this.#evaluationRate.begin();
     else this.#evaluationRate.add(1);
     if (this.#bar === null) return;
-    this.#text = `evaluating  ${grouped(done)} of ${grouped(total)} pictures`;
+    this.#text = `evaluating  ${grouped(done)} of ${grouped(total)} ${nounOf(trainer.train.dataset.shape)}`;
     this.#bar.setTotal(total);
     this.#bar.update(done);
   }

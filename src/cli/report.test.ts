@@ -88,6 +88,13 @@ cat  dog        99.3 %  test/2.png
 `);
   });
 
+  it('calls samples what they are', async () => {
+    await printEvaluation(ring(['good', 'bad']), { mistakes: 1, noun: 'texts' });
+    expect(plain()).toContain('6 texts)');
+    expect(plain()).toMatch(/with {2}text *\n/);
+    expect(plain()).not.toContain('picture');
+  });
+
   const manyNames: [string, string[]][] = [
     ['ten digits', Array.from({ length: 10 }, (_, i) => String(i))],
     ['words', ['T-shirt', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal', 'Shirt', 'Sneaker', 'Bag', 'Ankle boot']],

@@ -15,20 +15,23 @@ export interface PrintOptions {
   readonly nameOf?: (index: number) => string | undefined;
   /** What was measured on. */
   readonly part?: 'test' | 'validation';
+  /** What samples are: pictures, clips, signals, texts. */
+  readonly noun?: string;
 }
 
 export async function printEvaluation(evaluation: Evaluation, options: PrintOptions = {}): Promise<void> {
   const { count, accuracy, loss, topK, confusion, calibration } = evaluation;
+  const { noun = 'pictures' } = options;
   const more = [
     ...(loss === null ? [] : [`loss ${loss.toFixed(4)}`]),
     ...(topK === null ? [] : [`top-${topK.k} ${percent(topK.accuracy)}`]),
-    `${grouped(count)} pictures`,
+    `${grouped(count)} ${noun}`,
   ];
   print(
     `${pc.bold(`${options.part ?? 'test'} accuracy`)}  ${pc.bold(pc.green(percent(accuracy)))}  (${more.join(', ')})`,
   );
   print(`${pc.dim('calibration')}    ${calibrationLine(calibration, accuracy)}\n`);
-  await printClasses(evaluation);
+  await printClasses(evaluation, noun);
   const { classes } = confusion;
   const pairs = confusion.worst(3).map((w) => ({
     ...w,
@@ -50,7 +53,7 @@ function calibrationLine({ ece, meanConfidence }: Evaluation['calibration'], acc
   return `error ${percent(ece)} (ECE), mean confidence ${percent(meanConfidence)}: ${verdict}`;
 }
 
-async function printClasses({ confusion }: Evaluation): Promise<void> {
+async function printClasses({ confusion }: Evaluation, noun: string): Promise<void> {
   const { classes } = confusion;
   const perClass = confusion.perClass();
   const right = (head: string): Column => ({ head, align: 'right' });
@@ -59,7 +62,7 @@ async function printClasses({ confusion }: Evaluation): Promise<void> {
     const { precision, recall, f1 } = confusion.macro();
     print(`mean over classes: recall ${percent(recall)}, precision ${percent(precision)}, F1 ${percent(f1)}`);
     const weakest = perClass.filter(({ support }) => support > 0).sort((a, b) => a.f1 - b.f1);
-    const columns = [{ head: 'weakest classes' }, right('recall'), right('precision'), right('F1'), right('pictures')];
+    const columns = [{ head: 'weakest classes' }, right('recall'), right('precision'), right('F1'), right(noun)];
     const rows = weakest.slice(0, 5).map((row) => [short(row.name), ...shares(row), grouped(row.support)]);
     print(`\n${await table(columns, rows)}`);
     return;
@@ -79,7 +82,7 @@ async function printClasses({ confusion }: Evaluation): Promise<void> {
     classes.map((name, c) => [short(name, 20), ...counts(c), recall(c)]),
   );
   if (fits(matrix)) return print(matrix);
-  const narrow = [{ head: 'class' }, right('recall'), right('precision'), right('F1'), right('pictures')];
+  const narrow = [{ head: 'class' }, right('recall'), right('precision'), right('F1'), right(noun)];
   print(
     await table(
       narrow,
@@ -94,7 +97,7 @@ function fits(text: string): boolean {
 
 async function printMistakes(
   { samples, confusion }: Evaluation,
-  { mistakes = 0, nameOf }: PrintOptions,
+  { mistakes = 0, nameOf, noun = 'pictures' }: PrintOptions,
 ): Promise<void> {
   const worst = samples.worstMistakes(mistakes);
   if (worst.length === 0) return;
@@ -103,7 +106,7 @@ async function printMistakes(
     { head: 'is' },
     { head: 'taken for' },
     { head: 'with', align: 'right' as const },
-    { head: 'picture' },
+    { head: noun.replace(/s$/, '') },
   ];
   const row = ({ index, actual, predicted, confidence }: SampleResult) => [
     short(confusion.classes[actual], 16),

@@ -2,6 +2,7 @@
 
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseHTML } from 'linkedom';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Command, type Ended, last, records } from '../../test/command.js';
 import { encodeNpy, Random } from '../data/index.js';
@@ -67,8 +68,9 @@ describe('fovea train data.npz', () => {
     // 12 of each part, 4 of each class.
     const own = await fovea('eval', 'runs/bars', '--html', 'bars.html');
     expect(own).toMatchObject({ count: 12, accuracy: done.testAccuracy, loss: done.testLoss, part: 'test' });
-    const page = await readFile(inFolder('bars.html'), 'utf8');
-    const again = /fovea train \/\S+bars\.npz [^<]*/.exec(page)![0];
+    const { document } = parseHTML(await readFile(inFolder('bars.html'), 'utf8'));
+    const [again] = document.querySelector('pre')!.textContent!.split('\n');
+    expect(again).toMatch(/^fovea train \/\S+bars\.npz /);
     expect(again).toContain('--model lenet5 --validation 0.1 --epochs 3');
     expect(again).not.toMatch(/digest|sha/);
     expect(await fovea('eval', 'runs/bars', 'bars.npz')).toMatchObject({ count: 120 });
@@ -250,6 +252,14 @@ describe('fovea train reviews.csv', () => {
     await fovea('train', 'reviews.csv', '--model', 'textcnn', ...args, '--out', 'runs/reviews');
   }, 30_000);
 
+  it('speaks of texts, not of pictures', async () => {
+    const flags = ['--model', 'textcnn', '--option', 'embedDim=8', '--option', 'maps=4', '--batch-size', '8'];
+    const { out } = await command.run('train', 'reviews.csv', ...flags, '--no-report', '--out', 'runs/spoken');
+    expect(out).toMatch(/^epoch 1\/1 +100 % .* texts\/s /m);
+    expect(out).toMatch(/^(test accuracy) .* 12 texts\)$/m);
+    expect(out).not.toContain('picture');
+  });
+
   it('keeps the vocabulary of the training texts, and resumes and measures with it', async () => {
     const { input, model, classes, data } = await config('runs/reviews');
     const { tokens, length } = JSON.parse(await readFile(inFolder('runs/reviews/vocabulary.json'), 'utf8'));
@@ -260,7 +270,8 @@ describe('fovea train reviews.csv', () => {
 
     const own = await fovea('eval', 'runs/reviews', '--html', 'reviews.html');
     expect(own).toMatchObject({ count: 12, accuracy: 1, part: 'test' });
-    expect(await readFile(inFolder('reviews.html'), 'utf8')).toMatch(/--option inChannels=\d+ --option embedDim=16/);
+    const { document } = parseHTML(await readFile(inFolder('reviews.html'), 'utf8'));
+    expect(document.querySelector('pre')!.textContent).toMatch(/--option inChannels=\d+ --option embedDim=16/);
     const onnx = await command.run('export', 'runs/reviews', '--onnx', 'reviews.onnx', '--json');
     expect(last(onnx.out)).toMatchObject({ event: 'export', inputs: [{ name: 'input', shape: `[N, ${length}]` }] });
     expect(await fovea('eval', 'runs/reviews', 'more.csv')).toMatchObject({ count: 2, accuracy: 1 });

@@ -234,7 +234,8 @@ async function finish({
     );
   print();
   const part = trainer.test === null ? 'validation' : 'test';
-  await printEvaluation(evaluation, { part, nameOf: (index) => sampleName(dataset, index) });
+  const noun = nounOf(dataset.shape);
+  await printEvaluation(evaluation, { part, noun, nameOf: (index) => sampleName(dataset, index) });
   if (trainer.validation !== null && recorder.bestEpoch !== null)
     print(
       `\nThe weights are those of epoch ${recorder.bestEpoch + 1}, the best on the validation ${nounOf(dataset.shape)}.`,
