@@ -75,10 +75,13 @@ function sizesText({ width, height }: NonNullable<DataSummary['sizes']>): Html {
   });
 }
 
-/** Each line by itself, so that one that goes on below is not taken for two; options are not divided at their dashes. */
+/** Each line by itself, so that one that goes on below is not taken for two; an option stays beside its value. */
 function lines(text: string): Html[] {
-  const word = (part: string) => (/^--?[a-z]/.test(part) ? html`<b>${part}</b>` : part);
-  return text.split('\n').map((line, i) => html`${i > 0 && '\n'}<span>${line.split(/( )/).map(word)}</span>`);
+  const option = (part: string) => (/^--?[a-z]/.test(part) && part.length <= 36 ? html`<b>${part}</b>` : part);
+  return text.split('\n').map((line, i) => {
+    const parts = line.split(/( )(?=--?[a-z])/);
+    return html`${i > 0 && '\n'}<span>${parts.map(option)}</span>`;
+  });
 }
 
 export function reproduceSection({ commands = [], config }: PageInput): Html | null {

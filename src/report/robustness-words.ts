@@ -41,11 +41,11 @@ export const robustnessWords = {
   ],
   findWeakestAt: [
     'Weakest: {what} {level}, where {kept} keep their class.',
-    '最弱之处：{what} {level}，只有 {kept} 保持原来的类别。',
+    '最弱之处：{what}（{level}），只有 {kept} 保持原来的类别。',
   ],
   findWeakestOther: [
     'Apart from shifts, weakest: {what} {level}, where {kept} keep their class.',
-    '除平移外，最弱之处：{what} {level}，只有 {kept} 保持原来的类别。',
+    '除平移外，最弱之处：{what}（{level}），只有 {kept} 保持原来的类别。',
   ],
   findRobust: [
     'Apart from shifts, no disturbance changed the class of more than {changed} of the pictures.',
@@ -105,7 +105,7 @@ export const robustnessWords = {
   whyHelps: [
     'What helps: training with shifted, zoomed and recoloured copies ({light}, {standard}), pictures that differ as yours will, fewer strides in the ' +
       'first layers, or a blur before each of them.',
-    '有效的做法：用平移、缩放、改变颜色的样本训练（{light}、{standard}），训练图片的变化与实际使用时一致，减少前几层的步长，或在下采样之前加模糊。',
+    '有效的做法：用平移、缩放、改变颜色的样本训练，例如 {light} 或 {standard} ；让训练图片的变化与实际使用时一致；减少前几层的步长，或在下采样之前加模糊。',
   ],
   literature: ['Literature', '文献'],
 
