@@ -139,6 +139,34 @@ describe('a folder of photographs', () => {
     expect(await bits('runs/parts')).toEqual(await bits('runs/whole'));
   });
 
+  it('may be listed in a table with any columns, which the run remembers', async () => {
+    const rows = ['grass', 'brick'].flatMap((name) =>
+      Array.from({ length: 12 }, (_, i) => {
+        const file = `${name}/${String(i).padStart(2, '0')}.${['png', 'jpeg', 'webp'][i % 3]}`;
+        return `${file};of ${name}`;
+      }),
+    );
+    await writeFile(join(folder, 'photos/list.csv'), ['Bild;Klasse', ...rows].join('\n'));
+    const train = ['train', 'photos/list.csv', ...small, '--no-report', '--out', 'runs/listed'];
+    const unnamed = await fovea(...train);
+    expect(unnamed.err).toContain('It has Bild, Klasse. Call it path, or name it with pathColumn (--picture-column).');
+    const trained = await fovea(...train, '--picture-column', 'Bild', '--label-column', 'klasse');
+    expect([trained.err, trained.code]).toEqual(['', 0]);
+    expect(records(trained.out)[0]).toMatchObject({
+      event: 'audit',
+      classes: [{ name: 'of brick' }, { name: 'of grass' }],
+    });
+    const measured = await fovea('eval', 'runs/listed', '--json');
+    expect([measured.err, measured.code]).toEqual(['', 0]);
+    const others = await fovea('eval', 'runs/listed', 'photos/list.csv', '--json');
+    expect(last(others.out)).toMatchObject({ count: 24 });
+    const resumed = await fovea('train', '--resume', '--out', 'runs/listed', '--epochs', '2', '--json', '--no-report');
+    expect([resumed.err, resumed.code]).toEqual(['', 0]);
+    const folders = await fovea('train', 'photos', ...small, '--label-column', 'x');
+    expect(folders.err).toContain('--label-column is for tables and Parquet files. Leave it out.');
+    await rm(join(folder, 'photos/list.csv'));
+  });
+
   it('may lose pictures after it was looked at: others of the class stand in, or it ends where that is wanted', async () => {
     await rm(join(folder, 'photos/grass/06.png'));
     await writeFile(join(folder, 'photos/grass/07.jpeg'), 'gone bad');

@@ -83,7 +83,7 @@ export async function openTexts(file: string, options: OpenTextsOptions = {}): P
   if (found.length > 50 && classes.length > found.length / 2) {
     throw new ConfigError(
       `${file}: ${found.length} texts have ${classes.length} different labels, such as '${clip(classes[0])}': nearly every text would be a class ` +
-        'of its own. Name the column of the classes with labelColumn.',
+        'of its own. Name the column of the classes with labelColumn (--label-column).',
     );
   }
   const indexOf = new Map(classes.map((name, i) => [name, i]));
@@ -158,7 +158,7 @@ function findColumns(file: string, header: readonly string[], options: OpenTexts
   if (text === null || label === null) {
     const [what, word] = text === null ? ['texts', 'text'] : ['labels', 'label'];
     throw new ConfigError(
-      `${file}: which column holds the ${what}? It has ${listed(header)}. Call it ${word}, or name it (or its place, from 0) with ${word}Column.`,
+      `${file}: which column holds the ${what}? It has ${listed(header)}. Call it ${word}, or name it (or its place, from 0) with ${word}Column (--${word}-column).`,
     );
   }
   return { text, label, split: part === text || part === label ? null : part };

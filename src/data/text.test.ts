@@ -120,7 +120,7 @@ describe('tables of texts', () => {
   it('says which column is missing', async () => {
     const path = await table('c.csv', 'txt,lable\na,b\n');
     await expect(openTexts(path)).rejects.toThrow(
-      `${path}: which column holds the texts? It has txt, lable. Call it text, or name it (or its place, from 0) with textColumn.`,
+      `${path}: which column holds the texts? It has txt, lable. Call it text, or name it (or its place, from 0) with textColumn (--text-column).`,
     );
     await expect(openTexts(path, { textColumn: 'text', labelColumn: 'lable' })).rejects.toThrow(
       `${path} has no column 'text'; it has txt, lable. Did you mean txt?`,

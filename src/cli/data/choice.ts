@@ -5,7 +5,14 @@ import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { type ArrayLayout, type ClipAugment, hasArrays, isCifar, isTextTable } from '../../data/all.node.js';
+import {
+  type ArrayLayout,
+  type ClipAugment,
+  hasArrays,
+  isCifar,
+  isTextTable,
+  type OpenPicturesOptions,
+} from '../../data/all.node.js';
 import { isManifest } from '../../data/pictures/manifest.node.js';
 import { fileError } from '../../io/file-error.node.js';
 import type { JsonObject } from '../../io/index.js';
@@ -37,7 +44,8 @@ export interface DataChoice {
   readonly augment?: ClipAugment | null;
   /** Of arrays: which axis is which, where their shape does not tell. */
   readonly layout?: ArrayLayout;
-  /** Of texts: the columns, where they have other names than the usual ones. */
+  /** Of tables and Parquet files: the columns, where they have other names than the usual ones. */
+  readonly pictureColumn?: string;
   readonly textColumn?: string;
   readonly labelColumn?: string;
   /** Of files that are read whole: what was in them, so that a run never goes on with other samples than it was begun with. */
@@ -127,6 +135,14 @@ export async function checkUnchanged({ source, digest }: DataChoice): Promise<vo
   throw new UsageError(
     `${source} has changed since the run was begun: its samples are no longer those that were divided then. Begin a new run, or name it as other data: fovea eval RUN ${source}`,
   );
+}
+
+/** What `openPictures` calls them: a table has files in its column of pictures. */
+export function columnsOf({
+  pictureColumn,
+  labelColumn,
+}: Pick<DataChoice, 'pictureColumn' | 'labelColumn'>): OpenPicturesOptions {
+  return { pathColumn: pictureColumn, pictureColumn, labelColumn };
 }
 
 export function toJson(choice: DataChoice): JsonObject {

@@ -8,7 +8,7 @@ import type { DataSummary } from '../../report/index.js';
 import { LookReport } from '../train/look-report.js';
 import { UsageError } from '../usage.js';
 import { divideArrays, readArrays, testArrays } from './arrays.js';
-import { checkUnchanged, chooseData, type DataChoice, formatOfChoice, fromJson } from './choice.js';
+import { checkUnchanged, chooseData, columnsOf, type DataChoice, formatOfChoice, fromJson } from './choice.js';
 import { reopenClips, testClips } from './clips.js';
 import { checkKind, kindOf } from './kinds.js';
 import { openMemory } from './memory.js';
@@ -97,7 +97,12 @@ async function openOthers(choice: DataChoice, folder: RunFolder, flags: ForRunFl
   switch (format) {
     case 'pictures': {
       const hooks = new LookReport(flags.json === true).hooks();
-      return testPictures(await openPictures(choice.source), folder.preprocessing, { ...flags, seed, ...hooks });
+      const columns = columnsOf((config.data ?? {}) as Partial<DataChoice>);
+      return testPictures(await openPictures(choice.source, columns), folder.preprocessing, {
+        ...flags,
+        seed,
+        ...hooks,
+      });
     }
     case 'clips': {
       const report = new LookReport(flags.json === true);

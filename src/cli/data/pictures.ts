@@ -21,7 +21,7 @@ import {
 import type { RunConfig } from '../../io/all.node.js';
 import type { Preprocessing } from '../../models/index.js';
 import { FormatError } from '../../util/errors.js';
-import type { DataChoice } from './choice.js';
+import { columnsOf, type DataChoice } from './choice.js';
 import { defaultShare, limited, type Parts, partsJson, readParts, some, summaryOf } from './divide.js';
 import type { OpenedData } from './opened.js';
 import { pictureStatistics } from './statistics.js';
@@ -87,7 +87,7 @@ export async function reopenPictures(
   preprocessing: Preprocessing,
   flags: OpenPicturesFlags,
 ): Promise<OpenedData> {
-  const set = await openPictures(choice.source);
+  const set = await openPictures(choice.source, columnsOf(choice));
   const kept = await readParts(run);
   const byName = new Map(set.samples.map((sample) => [sample.name, sample]));
   const found = (names: readonly string[]): PictureSample[] => names.map((name) => byName.get(name) ?? gone(set, name));

@@ -26,6 +26,7 @@ export interface Flags extends DeviceFlags {
   frames?: number;
   length?: number;
   layout?: ArrayLayout;
+  pictureColumn?: string;
   textColumn?: string;
   labelColumn?: string;
   augment?: (typeof augmentations)[number];
@@ -102,7 +103,16 @@ export const trainingFlags = [
   'augment',
   'statistics',
 ] as const;
-export const dataFlags = ['limit', 'testLimit', 'validation', 'test', 'layout', 'textColumn', 'labelColumn'] as const;
+export const dataFlags = [
+  'limit',
+  'testLimit',
+  'validation',
+  'test',
+  'layout',
+  'pictureColumn',
+  'textColumn',
+  'labelColumn',
+] as const;
 
 /** Declares them all, in groups as `--help` shows them. */
 export function withTraining(command: Command): Command {
@@ -161,14 +171,21 @@ export function withTraining(command: Command): Command {
       (text) => (text === '0' ? 0 : amount(text)),
     )
 
-    .optionsGroup('Clips, texts, arrays:')
+    .optionsGroup('Tables, clips, texts, arrays:')
+    .option(
+      '--picture-column <name>',
+      'of a table or Parquet: the column of the pictures or their files (default: path, image …)',
+    )
     .option('--frames <n>', 'of clips: how many frames the model sees (default: its own)', wholeNumber())
     .option('--length <n>', 'of texts: words the model sees (default: enough for 95 % of them)', wholeNumber())
     .option(
       '--text-column <name>',
       'of texts: the column they are in, by name or place from 0 (default: text, review …)',
     )
-    .option('--label-column <name>', 'of texts: the column of the classes (default: label, class …)')
+    .option(
+      '--label-column <name>',
+      'of a table, Parquet or texts: the column of the classes (default: label, class …)',
+    )
     .option('--layout <axes>', `of arrays: which axis is which: ${layouts.join(', ')}`, oneOf(layouts))
 
     .optionsGroup('Training:')

@@ -5,13 +5,14 @@ import { decodeImage, type JsonObject, readFacts, withWeightsFile } from '../../
 import type { ModelBuilder } from '../../models/index.js';
 import type { Module } from '../../nn/index.js';
 import { ConfigError } from '../../util/errors.js';
-import type { DataChoice } from '../data/choice.js';
+import { columnsOf, type DataChoice } from '../data/choice.js';
 import { isGrey } from '../data/grey.js';
 import { checkKind } from '../data/kinds.js';
 import { type MemoryFormat, openMemory } from '../data/memory.js';
 import type { OpenedData } from '../data/opened.js';
 import { beginPictures } from '../data/pictures.js';
-import type { Flags } from './flags.js';
+import { UsageError } from '../usage.js';
+import { type Flags, flagName } from './flags.js';
 import { LookReport } from './look-report.js';
 import { checkFit, makeModel } from './new-model.js';
 import { augmentation, preprocessingFor } from './picture-settings.js';
@@ -58,12 +59,16 @@ export async function prepareFiles(build: ModelBuilder, choice: DataChoice, flag
 }
 
 /** @throws {UsageError} where what lies there is clips to somebody else */
-async function openFiles(build: ModelBuilder, { source }: DataChoice): Promise<PictureSet> {
+async function openFiles(build: ModelBuilder, choice: DataChoice): Promise<PictureSet> {
   try {
-    return await openPictures(source);
+    const set = await openPictures(choice.source, columnsOf(choice));
+    const named = ['pictureColumn', 'labelColumn'] as const;
+    const given = named.find((name) => choice[name] !== undefined);
+    if (given === undefined || set.format === 'manifest' || set.format === 'parquet') return set;
+    throw new UsageError(`${flagName(given)} is for tables and Parquet files. Leave it out.`);
   } catch (error) {
-    if (error instanceof ConfigError && (await openClips(source).catch(() => null)) !== null)
-      checkKind(build, 'video', source);
+    if (error instanceof ConfigError && (await openClips(choice.source).catch(() => null)) !== null)
+      checkKind(build, 'video', choice.source);
     throw error;
   }
 }

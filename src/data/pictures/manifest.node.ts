@@ -1,10 +1,10 @@
 /**
  * Pictures listed in a table: CSV or TSV with a column of files and one of labels, and perhaps one of parts (train, val, test). Files are named relative
- * to the table's folder and lie inside it.
+ * to the table's folder, or by their whole paths, and lie inside it.
  */
 
 import { lstat, realpath } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileError } from '../../io/file-error.node.js';
 import { ConfigError, FormatError } from '../../util/errors.js';
 import { columnFinder, delimiterOf, hasColumns, listed, partOf, rowsOf, usualColumns } from '../table.node.js';
@@ -57,7 +57,7 @@ export async function manifestSet(file: string, options: ManifestOptions = {}): 
   const leftOut = new LeftOutList();
   const samples: NamedSample[] = [];
   const names = new Set<string>();
-  const inside = insideOf(root);
+  const inside = insideOf(root, resolve(folder));
   let columns: Columns | null = null;
   let rows = 0;
   const delimiter = await delimiterOf(file);
@@ -108,23 +108,27 @@ export async function manifestSet(file: string, options: ManifestOptions = {}): 
   };
 }
 
-/** A function that finds the file behind a name of the table, or says why it is not taken. Real paths of folders are looked up once each. */
-function insideOf(root: string): (name: string) => Promise<{ path: string } | { reason: string }> {
+/**
+ * A function that finds the file behind a name of the table, or says why it is not taken. Real paths of folders are looked up once each. `folder` is the
+ * table's as the user knows it, `root` its real path: whole paths may begin with either.
+ */
+function insideOf(root: string, folder: string): (name: string) => Promise<{ path: string } | { reason: string }> {
   const folders = new Map<string, string | null>();
   return async (name) => {
     if (name.includes('\0')) return { reason: 'not a name of a file' };
     const relative = name.replaceAll('\\', '/');
-    if (relative.startsWith('/') || /^[a-zA-Z]:/.test(relative) || relative.split('/').includes('..')) {
-      return { reason: 'outside the folder of the table' };
+    const outside = { reason: 'outside the folder of the table' };
+    if (relative.split('/').includes('..')) return outside;
+    const whole = isAbsolute(name);
+    if (whole ? !isInside(name, root) && !isInside(name, folder) : /^(\/|[a-zA-Z]:)/.test(relative)) return outside;
+    const path = whole ? name : join(root, relative);
+    let real = folders.get(dirname(path));
+    if (real === undefined) {
+      real = await realpath(dirname(path)).catch(() => null);
+      folders.set(dirname(path), real);
     }
-    const path = join(root, relative);
-    let folder = folders.get(dirname(path));
-    if (folder === undefined) {
-      folder = await realpath(dirname(path)).catch(() => null);
-      folders.set(dirname(path), folder);
-    }
-    if (folder === null) return { reason: 'not there' };
-    if (!isInside(folder, root)) return { reason: 'outside the folder of the table' };
+    if (real === null) return { reason: 'not there' };
+    if (!isInside(real, root)) return outside;
     try {
       const found = await lstat(path);
       if (found.isFile()) return { path };
@@ -145,7 +149,8 @@ function findColumns(file: string, header: readonly string[], options: ManifestO
     find(usual.split, options.splitColumn),
   ];
   if (path === null || label === null) {
-    const [missing, option] = path === null ? ['the files', 'pathColumn'] : ['the labels', 'labelColumn'];
+    const [missing, option] =
+      path === null ? ['the files', 'pathColumn (--picture-column)'] : ['the labels', 'labelColumn (--label-column)'];
     throw new ConfigError(
       `${file}: which column holds ${missing}? It has ${listed(header)}. Call it ${path === null ? 'path' : 'label'}, or name it with ${option}.`,
     );

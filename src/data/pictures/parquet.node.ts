@@ -127,7 +127,7 @@ function findColumns(metadata: FileMetaData, where: string, options: ParquetOpti
     const found = given ?? marked ?? (known === undefined ? undefined : all[known]);
     if (found !== undefined && all.includes(found)) return found;
     throw new ConfigError(
-      `${where}: which column holds the ${role}s? It has ${clip(all.join(', '), 200)}. Name it with ${role}Column.`,
+      `${where}: which column holds the ${role}s? It has ${clip(all.join(', '), 200)}. Name it with ${role}Column (--${role}-column).`,
     );
   };
   const picture = find('picture', 'Image', options.pictureColumn);

@@ -93,7 +93,7 @@ export function withLabels(
   if (names === undefined && samples.length > 50 && classes.length > samples.length / 2) {
     throw new ConfigError(
       `${where}: ${samples.length} pictures have ${classes.length} different labels, such as '${clip(classes[0])}' and '${clip(classes[1])}': ` +
-        'nearly every picture would be a class of its own. Name the column of the classes with labelColumn.',
+        'nearly every picture would be a class of its own. Name the column of the classes with labelColumn (--label-column).',
     );
   }
   const indexOf = new Map(classes.map((name, i) => [name, i]));

@@ -152,11 +152,26 @@ describe('tables', () => {
     expect(set.classes).toEqual(['9', '10']);
     expect(labels(set)).toEqual(['10', '9']);
     await expect(openPictures(join(folder, 'a.tsv'))).rejects.toThrow(
-      'which column holds the files? It has what, name. Call it path, or name it with pathColumn.',
+      'which column holds the files? It has what, name. Call it path, or name it with pathColumn (--picture-column).',
     );
     await expect(openPictures(join(folder, 'a.tsv'), { pathColumn: 'nam' })).rejects.toThrow(
       "has no column 'nam'; it has what, name. Did you mean name?",
     );
+  });
+
+  it('may name files by their whole paths, inside the folder', async () => {
+    const one = await picture(1);
+    const folder = folderOf({ 'x.png': one, 'sub/y.png': one });
+    const link = join(folderOf({}), 'link');
+    symlinkSync(folder, link);
+    const beside = `${folder}-beside`;
+    const rows = [join(folder, 'x.png'), join(link, 'sub/y.png'), join(beside, 'x.png'), join(folder, '../x.png')];
+    writeFileSync(join(folder, 't.csv'), ['path,label', ...rows.map((row, i) => `${row},${i}`)].join('\n'));
+    const direct = await openPictures(join(folder, 't.csv'));
+    expect(names(direct)).toEqual([rows[0]]);
+    expect(direct.leftOutCounts).toEqual({ 'outside the folder of the table': 3 });
+    // Called by way of the link, the table's folder has two names.
+    expect(names(await openPictures(join(link, 't.csv')))).toEqual([rows[0], rows[1]]);
   });
 
   it('leave out what is not there, not inside, or not said', async () => {
@@ -250,7 +265,7 @@ describe('Parquet files', () => {
   it('are asked for other columns', async () => {
     const file = join(golden, 'encodings.parquet');
     await expect(openPictures(file, { pictureColumn: 'photo' })).rejects.toThrow(
-      'which column holds the pictures? It has image, label. Name it with pictureColumn.',
+      'which column holds the pictures? It has image, label. Name it with pictureColumn (--picture-column).',
     );
   });
 });
