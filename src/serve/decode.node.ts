@@ -1,7 +1,7 @@
 /** One untrusted picture: decoded, and brought to what the model takes exactly as `fovea predict` does it. */
 
 import { contain, preprocess } from '../data/preprocess.js';
-import { loadJpegTurbo } from '../io/jpeg-turbo.node.js';
+import { type DirectDecoder, loadDirectDecoder } from '../io/direct-decoder.node.js';
 import { decodeInterleaved, encodePng, toPlanes } from '../io/picture.node.js';
 import type { Preprocessing } from '../models/preprocessing.js';
 
@@ -22,12 +22,14 @@ export interface Decoded {
   readonly error?: { readonly name: string; readonly message: string };
 }
 
+let loaded: Promise<DirectDecoder> | null = null;
+
 /** @throws {FormatError} for what is no picture, is damaged or has more than `maxPixels` */
 export async function decodeAndPrepare(bytes: Uint8Array, job: DecodeJob): Promise<Uint8Array> {
   const { channels, maxPixels, maxSeconds } = job;
-  const jpegTurbo = await loadJpegTurbo();
+  const direct = await (loaded ??= loadDirectDecoder());
   const picture =
-    jpegTurbo?.decode(bytes, { channels, maxPixels }) ??
+    direct(bytes, { channels, maxPixels }) ??
     (await decodeInterleaved(bytes, { channels, maxPixels, maxSeconds, name: 'the picture' }));
   if (job.fit === 'crop') return preprocess(picture, job.preprocessing).data;
   const shape = [channels, picture.height, picture.width] as const;

@@ -7,7 +7,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import type { JpegTurbo } from '../../io/jpeg-turbo.node.js';
+import type { DirectDecoder } from '../../io/direct-decoder.node.js';
 import { type DecodeLimits, decodeInterleaved, readPictureHeader } from '../../io/picture.node.js';
 import type { Preprocessing } from '../../models/index.js';
 import { ConfigError } from '../../util/errors.js';
@@ -69,10 +69,10 @@ export class PicturePipeline implements Disposable {
   /** Of what `load` makes. */
   readonly bytes: number;
 
-  /** `jpegTurbo` decodes what it can; sharp all else. @throws {ConfigError} for transforms that nobody knows */
+  /** `direct` decodes what it can; sharp all else. @throws {ConfigError} for transforms that nobody knows */
   constructor(
     readonly spec: PictureSpec,
-    readonly jpegTurbo: JpegTurbo | null = null,
+    private readonly direct: DirectDecoder = () => null,
   ) {
     this.#reader = new SourceReader(spec.maxBytes);
     this.#augment = fromJson(spec.augment);
@@ -86,7 +86,7 @@ export class PicturePipeline implements Disposable {
 
   /** Now or later. What comes now lies in memory that the next picture will lie in: use it before anything else happens in this thread. */
   decode(bytes: Uint8Array, name: string): Interleaved | Promise<Interleaved> {
-    return this.jpegTurbo?.decode(bytes, this.spec) ?? decodeInterleaved(bytes, { ...this.spec, name });
+    return this.direct(bytes, this.spec) ?? decodeInterleaved(bytes, { ...this.spec, name });
   }
 
   /** At the working size, [C, h, w]. */

@@ -2,8 +2,8 @@
  * Worker threads that read, decode and transform pictures. Jobs of a few pictures wait in one queue; each worker has at most two, so that it never waits for
  * the next and never hoards. A worker that dies or hangs is replaced, and the pictures it had are tried one by one to find the one that did it.
  *
- * Where libjpeg-turbo is installed, plain JPEGs are decoded by the workers themselves. All else is decoded on the threads of Node's pool (four, unless
- * UV_THREADPOOL_SIZE says otherwise when the process starts), beside the workers'.
+ * Small plain PNGs, and plain JPEGs where libjpeg-turbo is installed, are decoded by the workers themselves. All else is decoded on the threads of Node's pool
+ * (four, unless UV_THREADPOOL_SIZE says otherwise when the process starts), beside the workers'.
  */
 
 import { availableParallelism } from 'node:os';

@@ -1,7 +1,7 @@
 /** A worker of the decode pool: takes jobs, has two pictures under way (one may be decoded by the system's threads while the other is resized here), answers. */
 
 import { parentPort } from 'node:worker_threads';
-import { loadJpegTurbo } from '../../io/jpeg-turbo.node.js';
+import { loadDirectDecoder } from '../../io/direct-decoder.node.js';
 import { loadSharp } from '../../io/picture.node.js';
 import type { Planes } from '../resize.js';
 import type { FromWorker, ItemResult, PictureJob, SentError, ToWorker } from './messages.js';
@@ -31,7 +31,7 @@ interface Running {
 const queue: Running[] = [];
 let busy = 0;
 
-const [sharp, jpegTurbo] = await Promise.all([loadSharp(), loadJpegTurbo()]);
+const [sharp, direct] = await Promise.all([loadSharp(), loadDirectDecoder()]);
 // Pictures are decoded side by side, not each by several threads; and none comes twice soon enough for libvips to remember it.
 sharp.concurrency(1);
 sharp.cache(false);
@@ -40,7 +40,7 @@ port.on('message', (message: ToWorker) => {
   switch (message.kind) {
     case 'spec':
       try {
-        pipelines.set(message.id, { pipeline: new PicturePipeline(message.spec, jpegTurbo), cache: message.cache });
+        pipelines.set(message.id, { pipeline: new PicturePipeline(message.spec, direct), cache: message.cache });
       } catch (error) {
         refused.set(message.id, sent(error));
       }
