@@ -85,7 +85,8 @@ async function probabilities({ predict, classes }: Classifier, pictures: readonl
 
 async function tell(found: Robustness, { json }: Flags): Promise<void> {
   if (json) {
-    printJson({ event: 'robustness', pictures: found.pictures, probability: rounded(found.probability) });
+    const { pictures, classes, probability } = found;
+    printJson({ event: 'robustness', pictures, classes, probability: rounded(probability) });
     for (const { perturbation, level, count, kept, probability, change } of found.rows) {
       const numbers = { kept: rounded(kept), probability: rounded(probability), change: rounded(change) };
       printJson({ event: 'perturbation', name: perturbation.name, level, unit: perturbation.unit, count, ...numbers });

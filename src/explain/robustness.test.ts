@@ -83,7 +83,7 @@ describe('robustness', () => {
     };
     const tried = [{ ...named('shift'), levels: [1, 2] }];
     const found = await robustness(watched, [dot(4, 4), dot(4, 6)], { perturbations: tried, batchSize: 3 });
-    expect(found.pictures).toBe(2);
+    expect([found.pictures, found.classes]).toEqual([2, 2]);
     expect(found.probability).toBeCloseTo(0.9, 6);
     const [one, two] = found.rows;
     // By 1: the first picture crosses the middle when it goes right. By 2: the first to the right, the second to the left.

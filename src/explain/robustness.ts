@@ -119,6 +119,8 @@ export interface Robustness {
   readonly pictures: number;
   /** Mean probability of the likeliest class of the undisturbed pictures. */
   readonly probability: number;
+  /** How many different classes the undisturbed pictures were given: of a model that says one thing only, answers hold well. */
+  readonly classes: number;
   readonly rows: readonly RobustnessRow[];
   /** Undisturbed. Those asked for, spread evenly over all pictures. */
   readonly samples: readonly RobustnessSample[];
@@ -175,7 +177,8 @@ export async function robustness(
   }
   const sure = before.reduce((sum, row) => sum + row[row.best], 0) / before.length;
   const undisturbed = shown.map((i) => sample(i, pictures[i], before[i]));
-  return { pictures: pictures.length, probability: sure, rows, samples: undisturbed };
+  const classes = new Set(before.map(({ best }) => best)).size;
+  return { pictures: pictures.length, probability: sure, classes, rows, samples: undisturbed };
 }
 
 /** `count` of the numbers below `total`, as far from each other as can be: neighbours are often of one class. */

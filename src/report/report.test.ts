@@ -301,7 +301,7 @@ async function disturbed(names: readonly string[], samples = 2): Promise<Robustn
   const classify = async (many: readonly Planes[]) =>
     many.flatMap(({ data }) => {
       const best = Math.floor((names.length * data.reduce((sum, v) => sum + v, 0)) / (256 * data.length));
-      return names.map((_, c) => (c === best ? 0.7 : 0.3 / (names.length - 1)));
+      return names.map((_, c) => (c === best ? 0.7 : 0.3 / Math.max(1, names.length - 1)));
     });
   return robustness(classify, pictures, { samples });
 }
@@ -369,6 +369,17 @@ describe('the page on robustness', () => {
     const said = Array.from(document.querySelectorAll('.findings .en'), ({ textContent }) => textContent);
     expect(said).toEqual(robustnessFindings(found).map(({ text }) => text.en));
     expect(said.at(-1)).toBe('3 pictures say little about a model: a hundred say more.');
+  });
+
+  it('does not praise a model that says one thing only', async () => {
+    const findings = robustnessFindings(await disturbed(['dark']));
+    expect(findings.map(({ text }) => text.en)).toEqual([
+      'No shift of up to 8 px changed a class; probabilities moved, most at 1 px: by 0.0 points.',
+      expect.stringMatching(/^Convolutions answer alike/),
+      'Apart from shifts, no disturbance changed a class.',
+      'All pictures were given one class, so that little can change: take pictures of several classes.',
+      '3 pictures say little about a model: a hundred say more.',
+    ]);
   });
 
   it('does without pictures, with one disturbance of somebody else, and with names of strangers', async () => {

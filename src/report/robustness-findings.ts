@@ -9,7 +9,7 @@ export interface RobustnessFinding {
   readonly text: Both;
 }
 
-export function robustnessFindings({ rows, pictures }: Robustness): RobustnessFinding[] {
+export function robustnessFindings({ rows, pictures, classes }: Robustness): RobustnessFinding[] {
   const found: RobustnessFinding[] = [];
   const add = (kind: RobustnessFinding['kind'], word: Word, values: Parameters<typeof both>[1] = {}) =>
     found.push({ kind, text: both(word, values) });
@@ -29,8 +29,10 @@ export function robustnessFindings({ rows, pictures }: Robustness): RobustnessFi
     const values = { what: inSentence(titleOf(weakest.perturbation)), level: levelOf(weakest) };
     const word = shifts.length > 0 ? 'findWeakestOther' : 'findWeakestAt';
     if (weakest.kept < 0.95) add('bad', word, { ...values, kept: percent(weakest.kept) });
-    else add('good', 'findRobust', { changed: changed(weakest) });
+    else if (weakest.kept < 1) add('good', 'findRobust', { changed: changed(weakest) });
+    else add('good', 'findRobustAll');
   }
+  if (pictures > 1 && classes === 1) add('bad', 'findOneClass');
   if (pictures === 1) add('plain', 'findFewOne');
   else if (pictures < 20) add('plain', 'findFew', { count: pictures });
   return found;

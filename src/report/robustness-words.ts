@@ -24,8 +24,8 @@ export const robustnessWords = {
   picturesCountHint: ['each disturbed in {ways} ways', '每张经过 {ways} 种扰动'],
 
   findShiftNone: [
-    'No shift of up to {level} px changed a class; probabilities still moved, by {change} points at {at} px.',
-    '平移不超过 {level} 像素时没有类别改变；但概率仍有变化，平移 {at} 像素时变化 {change} 个百分点。',
+    'No shift of up to {level} px changed a class; probabilities moved, most at {at} px: by {change} points.',
+    '平移不超过 {level} 像素时没有类别改变；概率有变化，平移 {at} 像素时最大：{change} 个百分点。',
   ],
   findShift: [
     'Translation invariance has limits: a shift by {first} px changed the class in {some} of the cases, one by {level} px in {most}.',
@@ -50,6 +50,11 @@ export const robustnessWords = {
   findRobust: [
     'Apart from shifts, no disturbance changed the class of more than {changed} of the pictures.',
     '除平移外，没有一种扰动使超过 {changed} 的图片改变类别。',
+  ],
+  findRobustAll: ['Apart from shifts, no disturbance changed a class.', '除平移外，没有一种扰动改变类别。'],
+  findOneClass: [
+    'All pictures were given one class, so that little can change: take pictures of several classes.',
+    '所有图片都被判为同一类别，因此几乎不会改变：请使用多个类别的图片。',
   ],
   findFewOne: [
     'One picture says little about a model: a hundred say more.',
