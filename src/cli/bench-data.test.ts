@@ -28,8 +28,9 @@ describe('fovea bench-data', () => {
     const folder = folderOf(await classFolders({ a: 4, b: 3 }, { format: 'jpeg', width: 48, height: 40 }));
     const flags = ['--size', '28', '--seconds', '1', '--workers', '1', '--batch', '4', '--json'];
     expect(await run(['bench-data', folder, '--model', 'classic', ...flags])).toBe(0);
-    const { event, workers, limit, ...rates } = JSON.parse(out);
+    const { event, workers, limit, jpegs, ...rates } = JSON.parse(out);
     expect([event, workers]).toEqual(['data', 1]);
+    expect(['libjpeg-turbo', 'sharp']).toContain(jpegs);
     expect(['model', 'read', 'decode', 'resize', 'transform']).toContain(limit);
     expect(Object.keys(rates)).toEqual(['read', 'decode', 'resize', 'transform', 'batches', 'cached', 'step']);
     for (const rate of Object.values(rates)) expect(rate).toBeGreaterThan(1);
