@@ -4,6 +4,7 @@
  */
 
 import type { Preprocessing } from '../../models/index.js';
+import { numel } from '../../util/shape.js';
 import type { PictureTransform } from '../transforms/picture.js';
 import { toJson } from '../transforms/registry.js';
 import { PictureDataset } from './dataset.node.js';
@@ -45,11 +46,13 @@ export async function measurePictures(
     const kept = new PictureDataset({ ...base, samples: samples.slice(0, mostCached) });
     const channels = preprocessing.mean.length === 1 ? 1 : 3;
     const spec = pool.addSpec({ channels, preprocessing, augment: toJson(augment) });
+    const size = numel([channels, ...preprocessing.crop]);
+    const turn = (task: PictureTask) => jobs(pool, spec, task, samples, size);
     const turns: Record<PictureStage, Turn> = {
-      read: jobs(pool, spec, 'read', samples),
-      decode: jobs(pool, spec, 'decode', samples),
-      resize: jobs(pool, spec, 'resize', samples),
-      transform: jobs(pool, spec, 'load', samples),
+      read: turn('read'),
+      decode: turn('decode'),
+      resize: turn('resize'),
+      transform: turn('load'),
       batches: batches(fresh, batchSize),
       cached: batches(kept, batchSize),
     };
@@ -71,7 +74,8 @@ export async function measurePictures(
 /** Works for so long and says how many pictures a second that made. */
 type Turn = (ms: number) => Promise<number>;
 
-function jobs(pool: DecodePool, spec: number, task: PictureTask, samples: PictureSet['samples']): Turn {
+/** `size`: bytes of what `load` makes. */
+function jobs(pool: DecodePool, spec: number, task: PictureTask, samples: PictureSet['samples'], size: number): Turn {
   let next = 0;
   const item = (): PictureItem => {
     const index = next++;
@@ -82,8 +86,10 @@ function jobs(pool: DecodePool, spec: number, task: PictureTask, samples: Pictur
     const start = performance.now();
     let done = 0;
     const run = async () => {
+      const memory = new SharedArrayBuffer(picturesPerJob * size);
+      const into = { memory, offsets: Array.from({ length: picturesPerJob }, (_, i) => i * size) };
       while (performance.now() - start < ms) {
-        await pool.run(spec, task, Array.from({ length: picturesPerJob }, item));
+        await pool.run(spec, task, Array.from({ length: picturesPerJob }, item), { into });
         done += picturesPerJob;
       }
     };

@@ -28,7 +28,7 @@ export interface DecodePoolOptions {
 export interface RunOptions {
   /** Whether resized pictures are to be kept in the spec's cache. */
   readonly keep?: boolean;
-  /** Of `load`: where the workers write the pictures, and for each item at which byte. */
+  /** What `load` needs: where the workers write the pictures, and for each item at which byte. */
   readonly into?: { readonly memory: SharedArrayBuffer; readonly offsets: readonly number[] };
 }
 
