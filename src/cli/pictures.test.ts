@@ -1,6 +1,6 @@
 /** Files of pictures through the commands, as a user goes: look, train, kill, resume, measure, ask, ship. */
 
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -191,5 +191,15 @@ describe('a folder of photographs', () => {
     const nothing = await fovea('train', 'empty', ...small);
     expect(nothing.code).not.toBe(0);
     expect(nothing.err).toMatch(/cats/);
+    // As archives unpack: everything in one folder more.
+    await cp(join(folder, 'photos'), join(folder, 'unpacked/photos'), { recursive: true });
+    const wrapped = await fovea('train', 'unpacked', ...small);
+    expect(wrapped.code).toBe(2);
+    expect(wrapped.err).toContain('unpacked has pictures in one folder only, photos: one class');
+    expect(wrapped.err).toContain(
+      `If its folders are the classes, name it: fovea train ${join(folder, 'unpacked/photos')}`,
+    );
+    const single = await fovea('train', 'photos/grass', ...small);
+    expect(single.err).toContain('has 25 pictures and no folders of classes in it.');
   });
 });

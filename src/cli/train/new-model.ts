@@ -9,13 +9,14 @@ import { print, printJson } from '../output.js';
 import { UsageError } from '../usage.js';
 import type { Flags } from './flags.js';
 
-/** `channels`: of pictures, clips or signals; of texts, how many different tokens there are. */
+/** `channels`: of pictures, clips or signals; of texts, how many different tokens there are. @throws {UsageError} for a single class */
 export async function makeModel(
   build: ModelBuilder,
   channels: number,
   numClasses: number,
   flags: Flags,
 ): Promise<{ model: Module; options: JsonObject; wanted: Preprocessing | null }> {
+  if (numClasses < 2) throw new UsageError('There is one class only, and so nothing to tell apart.');
   const usual = build.vocabulary ?? build.input[0];
   const options: JsonObject = channels === usual ? flags.option : { inChannels: channels, ...flags.option };
   manualSeed(flags.seed);

@@ -1,5 +1,6 @@
 /** Data and model brought together, where samples are pictures: those that are whole in memory, and files. */
 
+import { join } from 'node:path';
 import { openClips, openPictures, type PictureSet, type Vocabulary } from '../../data/all.node.js';
 import { decodeImage, type JsonObject, readFacts, withWeightsFile } from '../../io/all.node.js';
 import type { ModelBuilder } from '../../models/index.js';
@@ -47,6 +48,7 @@ export async function prepareMemory(
 export async function prepareFiles(build: ModelBuilder, choice: DataChoice, flags: Flags): Promise<Prepared> {
   const set = await openFiles(build, choice);
   const { classes } = set;
+  if (set.format === 'folder' && classes.length === 1) throw new UsageError(oneClass(choice.source, set));
   const channels = await channelsOf(set, build, flags);
   const { model, options, wanted } = await makeModel(build, channels, classes.length, flags);
   const preprocessing = preprocessingFor(build, wanted, { channels, size: flags.size, statistics: flags.statistics });
@@ -56,6 +58,16 @@ export async function prepareFiles(build: ModelBuilder, choice: DataChoice, flag
   const data = await beginPictures(set, chosen, preprocessing, { ...flags, ...report.hooks() });
   report.close(data);
   return { data, choice: chosen, classes, model, options };
+}
+
+/** A folder of one folder: a class that was named instead of all of them, or classes that lie deeper. */
+function oneClass(path: string, { classes: [name], samples }: PictureSet): string {
+  const deeper = new Set(samples.map((sample) => sample.name.split('/').slice(0, -1)[1] ?? ''));
+  const hint =
+    deeper.size > 1 && !deeper.has('')
+      ? `If its folders are the classes, name it: fovea train ${join(path, name)}`
+      : `Name the folder that has a folder for each class.`;
+  return `${path} has pictures in one folder only, ${name}: one class, and so nothing to tell apart. ${hint}`;
 }
 
 /** @throws {UsageError} where what lies there is clips to somebody else */

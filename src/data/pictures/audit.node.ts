@@ -45,7 +45,7 @@ export interface NearDuplicate {
 }
 
 /** What will be done: `left out` of training and tests, `kept`, `weighted` (classes count equally), or `together` (kept in one part). */
-export type AuditAction = 'left out' | 'kept' | 'weighted' | 'together';
+export type AuditAction = 'left out' | 'kept' | 'together';
 
 export interface AuditFinding {
   readonly kind:
@@ -333,7 +333,7 @@ function findingsOf(audit: Omit<PictureAudit, 'findings'>, set: PictureSet): Aud
     'near duplicates',
     nearDuplicates.length,
     'kept',
-    `${pictures(nearDuplicates.length)} ${nearDuplicates.length === 1 ? 'looks' : 'look'} like one of another part: kept; look whether they are the same`,
+    `${nearDuplicates.length} ${nearDuplicates.length === 1 ? 'pair' : 'pairs'} of pictures in different parts look alike: kept; look whether they are the same`,
     nearDuplicates.map(({ names }) => names.join(' ≈ ')),
   );
   add('tiny', tiny.length, 'kept', `${pictures(tiny.length)} of fewer than ${tinySide} pixels: kept, enlarged`, tiny);
@@ -351,8 +351,8 @@ function findingsOf(audit: Omit<PictureAudit, 'findings'>, set: PictureSet): Aud
     add(
       'imbalance',
       1,
-      'weighted',
-      `'${most.name}' has ${imbalance.toFixed(imbalance < 10 ? 1 : 0)} times as many pictures as '${least.name}': weigh the classes (class weights, balanced sampling)`,
+      'kept',
+      `'${most.name}' has ${imbalance.toFixed(imbalance < 10 ? 1 : 0)} times as many pictures as '${least.name}': so it stays unless the classes are weighed (--weight-classes) or drawn equally often (--balance)`,
       [least.name, most.name],
     );
   }

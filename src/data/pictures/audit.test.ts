@@ -91,7 +91,7 @@ describe('auditPictures', () => {
       'near duplicates 1 kept',
       'tiny 1 kept',
       'elongated 1 kept',
-      'imbalance 1 weighted',
+      'imbalance 1 kept',
       'few 1 kept',
       'left out 1 left out',
     ]);

@@ -36,7 +36,9 @@ export async function filesBelow(root: string, leftOut: LeftOutList): Promise<Fo
     if (entered.has(folder)) return leftOut.add(parts.join('/'), 'link to a folder that is there anyway');
     if (parts.length > deepest) return leftOut.add(parts.join('/'), `deeper than ${deepest} folders`);
     entered.add(folder);
-    for (const entry of await list(folder)) {
+    const entries = await list(folder);
+    if (entries.length === 0 && parts.length > 0) leftOut.add(parts.join('/'), 'empty folder');
+    for (const entry of entries) {
       const inside = [...parts, entry.name];
       if (entry.name.startsWith('.') || entry.name === '__MACOSX') {
         leftOut.add(inside.join('/'), 'hidden');
@@ -57,11 +59,15 @@ export async function filesBelow(root: string, leftOut: LeftOutList): Promise<Fo
 
 const deepest = 64;
 
+/** Pictures to people, which no decoder here knows. */
+const otherPicture = /\.(bmp|dib|jxl|jp2|j2k|psd|svg|ico|tga|ppm|pgm|pbm|exr|hdr|dng|cr2|cr3|nef|arw|orf|rw2|raf)$/i;
+const convert = 'picture of a kind that is not read here: convert it to PNG or JPEG';
+
 /** @throws {ConfigError} that shows the layout expected. */
 export function folderSet(root: string, files: readonly FoundFile[], leftOut: LeftOutList): PictureSet {
   const pictures = files.filter(({ parts }) => {
     const name = parts[parts.length - 1];
-    if (!isPictureName(name)) leftOut.add(parts.join('/'), 'not a picture');
+    if (!isPictureName(name)) leftOut.add(parts.join('/'), otherPicture.test(name) ? convert : 'not a picture');
     return isPictureName(name);
   });
   const split = isSplitLayout(root, pictures);

@@ -30,6 +30,7 @@ describe('folders of classes', () => {
         'cats/10.webp': one,
         'cats/2.tif': one,
         'cats/notes.txt': 'no picture',
+        'cats/drawing.BMP': one,
         'cats/.DS_Store': '',
         '.hidden/x.png': one,
         'loose.png': one,
@@ -38,7 +39,20 @@ describe('folders of classes', () => {
     expect(names(set)).toEqual(['cats/10.webp', 'cats/2.tif', 'dogs/a/deep/z.jpeg', 'dogs/b.PNG']);
     expect(labels(set)).toEqual(['cats', 'cats', 'dogs', 'dogs']);
     expect(set.format).toBe('folder');
-    expect(set.leftOutCounts).toEqual({ 'not a picture': 1, hidden: 2, 'not in the folder of a class': 1 });
+    expect(set.leftOutCounts).toEqual({
+      'not a picture': 1,
+      'picture of a kind that is not read here: convert it to PNG or JPEG': 1,
+      hidden: 2,
+      'not in the folder of a class': 1,
+    });
+  });
+
+  it('that are empty are no classes, and named', async () => {
+    const folder = folderOf({ 'cats/1.png': await picture(1), 'dogs/1.png': await picture(2) });
+    mkdirSync(join(folder, 'owls'));
+    const set = await openPictures(folder);
+    expect(set.classes).toEqual(['cats', 'dogs']);
+    expect(set.leftOut).toEqual([{ name: 'owls', reason: 'empty folder' }]);
   });
 
   it('below train, val and test are parts of one set', async () => {
