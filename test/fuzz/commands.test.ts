@@ -129,7 +129,7 @@ describe('fovea train', () => {
     expect(last(out)).toMatchObject({ event: 'done' });
   });
 
-  it('does so with a table, archives and Parquet: 4,500 pictures', { timeout: 180_000 }, async () => {
+  it('does so with a table, archives and Parquet: 4,700 pictures', { timeout: 180_000 }, async () => {
     const good = await goodFiles(20, 500);
     const packed = (bad: HostileFile[]) =>
       [...bad.map(({ name, bytes }, i) => ({ name: `${classes[i % 3]}/${name}`, bytes })), ...good].map(
@@ -153,12 +153,12 @@ describe('fovea train', () => {
     expectTrained(await train(write('plain.tar', tar), 'tar'), archived.length);
     expectTrained(await train(write('packed.tar.gz', gzipSync(tar)), 'tar.gz', '--no-report'), archived.length);
 
-    const rows = packed(corpus.files(1500, 24));
+    const rows = packed(corpus.files(1700, 24));
     expectTrained(await train(write('rows.parquet', plainParquet(rows)), 'parquet'), rows.length);
-    count.train += 2000 + 1000 + 1500;
+    count.train += 2000 + 1000 + 1700;
   });
 
-  it('ends with a model or in words, whatever became of the file: 500', { timeout: 240_000 }, async () => {
+  it('ends with a model or in words, whatever became of the file: 300', { timeout: 240_000 }, async () => {
     const good = await goodFiles(8, 700);
     const members = good.flatMap(({ name, bytes }, i) => [
       { name: `${i}.${name.slice(name.lastIndexOf('.') + 1)}`, bytes },
@@ -183,7 +183,7 @@ describe('fovea train', () => {
     const kinds = Object.keys(originals);
     const trained = new Map<string, number>();
     let rss = 0;
-    for (let i = 0; i < 500; i++) {
+    for (let i = 0; i < 300; i++) {
       if (i === 100) rss = process.memoryUsage.rss();
       const kind = kinds[i % kinds.length];
       const inner = kind === 'tar.gz' && i % 2 === 0;
