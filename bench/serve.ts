@@ -4,9 +4,9 @@
  *
  *   node scripts/run-ts.mjs bench/serve.ts [--seconds 10] [--models classic,mobilenet_v2] [--json FILE] [--cli FILE]
  *
- * The server is a process of its own, the clients share this one. Three loads: `single`, one client without a pause; `closed`, 64 clients, each of which
- * asks again as soon as it has its answer, so that 64 requests wait whatever the server does; `thinking`, 64 clients that pause between two requests so
- * that together they ask for 60 % of what `closed` got answered.
+ * The server is a process of its own, the clients share this one. Loads: `single`, one client without a pause; `closed`, 64 clients, each of which asks
+ * again as soon as it has its answer, so that 64 requests wait whatever the server does; `20 %` and so on, 64 clients that pause between two requests so
+ * that together they ask for that share of what `closed` got answered.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -31,7 +31,7 @@ const { values } = parseArgs({
 const seconds = Number(values.seconds);
 const cli = values.cli ?? join(process.cwd(), 'dist/cli/main.js');
 const clients = 64;
-const load = 0.6; // of what `closed` got answered
+const shares = [0.2, 0.4, 0.6]; // of what `closed` got answered
 
 interface Load {
   readonly name: string;
@@ -61,7 +61,7 @@ if (values.json !== undefined) {
   const machine = { cpu: cpus()[0].model.trim(), cores: availableParallelism(), node: process.versions.node };
   await writeFile(
     values.json,
-    `${JSON.stringify({ date: new Date().toISOString(), machine, seconds, clients, load, results }, null, 2)}\n`,
+    `${JSON.stringify({ date: new Date().toISOString(), machine, seconds, clients, shares, results }, null, 2)}\n`,
   );
 }
 
@@ -80,10 +80,12 @@ async function measure(model: string): Promise<{ model: string; loads: Load[] }>
     const closed = await drive(server, bodies, { count: clients, seconds, badShare: 0.2, thinkMs: 0 });
     loads.push({ ...closed, name: 'closed' });
     show(loads[1], single.p50);
-    const thinkMs = (1000 * clients) / (load * closed.requestsPerSecond) - 2 * single.p50;
-    const thinking = await drive(server, bodies, { count: clients, seconds, badShare: 0.2, thinkMs });
-    loads.push({ ...thinking, name: 'thinking' });
-    show(loads[2], single.p50);
+    for (const share of shares) {
+      const thinkMs = (1000 * clients) / (share * closed.requestsPerSecond) - 2 * single.p50;
+      const thinking = await drive(server, bodies, { count: clients, seconds, badShare: 0.2, thinkMs });
+      loads.push({ ...thinking, name: `${100 * share} %` });
+      show(loads.at(-1)!, single.p50);
+    }
     return { model, loads };
   } finally {
     await server.stop();

@@ -2,7 +2,7 @@
 
 import { contain, preprocess } from '../data/preprocess.js';
 import { type DirectDecoder, loadDirectDecoder } from '../io/direct-decoder.node.js';
-import { decodeInterleaved, encodePng, toPlanes } from '../io/picture.node.js';
+import { decodeInterleaved, encodePng, type InterleavedPicture, toPlanes } from '../io/picture.node.js';
 import type { Preprocessing } from '../models/preprocessing.js';
 
 /** How pictures are decoded; plain data, for workers. */
@@ -22,18 +22,26 @@ export interface Decoded {
   readonly error?: { readonly name: string; readonly message: string };
 }
 
-let loaded: Promise<DirectDecoder> | null = null;
+let direct: DirectDecoder = () => null;
 
 /** @throws {FormatError} for what is no picture, is damaged or has more than `maxPixels` */
 export async function decodeAndPrepare(bytes: Uint8Array, job: DecodeJob): Promise<Uint8Array> {
   const { channels, maxPixels, maxSeconds } = job;
-  const direct = await (loaded ??= loadDirectDecoder());
-  const picture =
-    direct(bytes, { channels, maxPixels }) ??
-    (await decodeInterleaved(bytes, { channels, maxPixels, maxSeconds, name: 'the picture' }));
-  if (job.fit === 'crop') return preprocess(picture, job.preprocessing).data;
+  const now = decodeNow(bytes, job, maxPixels);
+  if (now !== null) return now;
+  return prepare(await decodeInterleaved(bytes, { channels, maxPixels, maxSeconds, name: 'the picture' }), job);
+}
+
+/** The same where that can be done at once, in this thread, and the picture is not larger than `mostPixels`; else null. */
+export function decodeNow(bytes: Uint8Array, job: DecodeJob, mostPixels: number): Uint8Array | null {
+  const picture = direct(bytes, { channels: job.channels, maxPixels: Math.min(mostPixels, job.maxPixels) });
+  return picture === null ? null : prepare(picture, job);
+}
+
+function prepare(picture: InterleavedPicture, { channels, fit, preprocessing }: DecodeJob): Uint8Array {
+  if (fit === 'crop') return preprocess(picture, preprocessing).data;
   const shape = [channels, picture.height, picture.width] as const;
-  return contain({ data: toPlanes(picture, channels), shape }, job.preprocessing).data;
+  return contain({ data: toPlanes(picture, channels), shape }, preprocessing).data;
 }
 
 /** Loads what decoding needs. libvips is told that requests are what runs side by side, and to remember no pictures. */
@@ -41,6 +49,7 @@ export async function warmUp(job: DecodeJob): Promise<void> {
   const { default: sharp } = await import('sharp');
   sharp.concurrency(1);
   sharp.cache(false);
+  direct = await loadDirectDecoder();
   await decodeAndPrepare(await encodePng({ data: new Uint8Array(64), shape: [1, 8, 8] }), { ...job, maxPixels: 64 });
 }
 

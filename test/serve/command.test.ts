@@ -218,21 +218,34 @@ describe('the workers that decode', () => {
     await decoder.close();
   });
 
+  it('are spared what is decoded sooner than sent', async () => {
+    const { encodePng } = await import('../../src/io/all.node.js');
+    const decoder = await open({ workers: 1, timeoutMs: 5000 });
+    const noise = Uint8Array.from({ length: 3000 * 3000 }, (_, i) => (i * i) >> 7);
+    const slow = decoder.decode(new Uint8Array(await encodePng({ data: noise, shape: [1, 3000, 3000] })), forever);
+    const order: string[] = [];
+    const small = decoder.decode(await png(1), forever).then(() => order.push('small'));
+    await Promise.all([slow.then(() => order.push('large')), small]);
+    expect(order).toEqual(['small', 'large']);
+    await decoder.close();
+  });
+
   it('are replaced when one takes too long; who left is not decoded for', async () => {
     const { encodePng } = await import('../../src/io/all.node.js');
     const decoder = await open({ workers: 1, timeoutMs: 30 });
     const noise = Uint8Array.from({ length: 4000 * 4000 }, (_, i) => (i * i) >> 7);
     const large = new Uint8Array(await encodePng({ data: noise, shape: [1, 4000, 4000] }));
+    const forWorkers = () => encodePng({ data: noise.subarray(0, 10_000), shape: [1, 100, 100] }); // too large to be decoded at once
     const slow = decoder.decode(large, forever);
     const leaving = new AbortController();
-    const left = decoder.decode(await png(1), leaving.signal);
+    const left = decoder.decode(await forWorkers(), leaving.signal);
     leaving.abort(new Error('left'));
     await expect(left).rejects.toThrow('left');
     await expect(slow).rejects.toThrow('the picture could not be decoded: it takes longer than 30 ms');
     // On a busy machine even a small picture may take that long: then once more, by the next worker.
     let decoded = 0;
     for (let tries = 0; tries < 20 && decoded === 0; tries++) {
-      decoded = await decoder.decode(await png(2), forever).then(
+      decoded = await decoder.decode(await forWorkers(), forever).then(
         ({ length }) => length,
         () => 0,
       );
