@@ -79,6 +79,8 @@ export class PictureDataset implements Dataset, AsyncDisposable {
   #byClass: number[][] | null = null;
   readonly #broken = new Map<number, SentError>();
   readonly #signature: string;
+  /** Where workers write batches, while no batch is being made there. After an error a worker may still write: that memory is not used again. */
+  readonly #free: SharedArrayBuffer[] = [];
   /** Files in a row that were not there or could not be opened. */
   #lost = 0;
 
@@ -127,7 +129,7 @@ export class PictureDataset implements Dataset, AsyncDisposable {
   async batch(indices: ArrayLike<number>, context?: TransformContext): Promise<Batch> {
     const own = Int32Array.from(indices, (i) => checkIndex(i, this.length));
     const size = numel(this.shape);
-    const memory = new SharedArrayBuffer(own.length * size); // the workers write into it themselves
+    const memory = this.#memory(own.length * size);
     const draws = this.#augments && context !== undefined ? ([context.seed, context.epoch] as const) : null;
     // Each place of the batch, and which sample it tries.
     let open = Array.from(own, (index, place) => ({ place, index, tried: this.#stand(index) }));
@@ -154,8 +156,9 @@ export class PictureDataset implements Dataset, AsyncDisposable {
       );
       open = failed.map(({ place, index }) => ({ place, index, tried: this.#stand(index) }));
     }
-    const labels = Int32Array.from(own, (i) => this.labels[i]);
-    return { inputs: new Uint8Array(memory), labels, shape: [own.length, ...this.shape] };
+    const inputs = new Uint8Array(memory, 0, own.length * size).slice();
+    this.#free.push(memory);
+    return { inputs, labels: Int32Array.from(own, (i) => this.labels[i]), shape: [own.length, ...this.shape] };
   }
 
   /** Ends the pool if it is this set's own, and lets go of the cache if that is. */
@@ -166,6 +169,11 @@ export class PictureDataset implements Dataset, AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #memory(bytes: number): SharedArrayBuffer {
+    const fits = this.#free.findIndex(({ byteLength }) => byteLength >= bytes);
+    return fits < 0 ? new SharedArrayBuffer(bytes) : this.#free.splice(fits, 1)[0];
   }
 
   #item(index: number, draw: PictureItem['draw']): PictureItem {
