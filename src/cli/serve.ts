@@ -37,7 +37,7 @@ export function command(): Command {
     'FOVEA_TOKEN=secret fovea serve runs/pets --host 0.0.0.0 --port 80',
   )
     .argument('<run>', 'the folder of a run, or a file of weights: .safetensors, .pth, .pt')
-    .option('--port <n>', 'port to listen on; 0 takes any that is free', wholeNumber(0), 8080)
+    .option('--port <n>', 'port to listen on; 0 takes any that is free', wholeNumber(0, 65_535), 8080)
     .option('--host <address>', 'address to listen on; 0.0.0.0 is all of them', '127.0.0.1')
     .option(
       '--token <secret>',

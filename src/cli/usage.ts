@@ -19,11 +19,12 @@ export class Interrupted extends Error {
 
 export const exitCodes = { ok: 0, failure: 1, usage: 2, interrupted: 130, terminated: 143 } as const;
 
-export function wholeNumber(least = 1): (text: string) => number {
+export function wholeNumber(least = 1, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const n = Number(text);
-    if (text.trim() !== '' && Number.isSafeInteger(n) && n >= least) return n;
-    throw new InvalidArgumentError(`It is a whole number from ${least} up.`);
+    if (text.trim() !== '' && Number.isSafeInteger(n) && n >= least && n <= most) return n;
+    const range = most === Number.MAX_SAFE_INTEGER ? `${least} up` : `${least} to ${most}`;
+    throw new InvalidArgumentError(`It is a whole number from ${range}.`);
   };
 }
 

@@ -149,7 +149,8 @@ describe('fovea serve', () => {
 
   it.each([
     [['serve', 'nothing'], 1, 'nothing holds no run'],
-    [['serve', '.', '--port', '-1'], 2, 'It is a whole number from 0 up.'],
+    [['serve', '.', '--port', '-1'], 2, 'It is a whole number from 0 to 65535.'],
+    [['serve', '.', '--port', '99999'], 2, 'It is a whole number from 0 to 65535.'],
     [['serve', '.', '--max-bytes', 'much'], 2, 'It is a number such as 500kB, 10MB or 50M.'],
     [['serve', '.', '--timeout', '1h'], 2, 'It is a time such as 500ms, 10s or 2min.'],
   ])('refuses %j', async (args, code, message) => {
