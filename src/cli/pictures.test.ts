@@ -112,6 +112,8 @@ describe('a folder of photographs', () => {
     const from = [
       '--weights',
       'runs/a/model.safetensors',
+      '--head-epochs',
+      '1',
       '--weight-decay',
       '0.01',
       '--augment',

@@ -161,11 +161,11 @@ describe('phases', () => {
       { epochs: 1, train: ['5'], schedule },
       { epochs: 4, schedule },
     ]);
-    expect(transferPhases({ epochs: 1, heads: ['5'], lr: 0.1 })).toEqual([{ epochs: 1, lr: 0.1 }]);
+    expect(transferPhases({ epochs: 4, heads: ['5'], lr: 0.1 })).toEqual([{ epochs: 4, lr: 0.1 }]);
     expect(() => transferPhases({ epochs: 2, heads: ['5'], headEpochs: 2 })).toThrow(
       new ConfigError('transferPhases: headEpochs lies within 0 … epochs − 1; got 2 of 2'),
     );
-    const { epochs } = await follow({ phases: transferPhases({ epochs: 2, heads: ['5'] }) });
+    const { epochs } = await follow({ phases: transferPhases({ epochs: 2, heads: ['5'], headEpochs: 1 }) });
     expect(epochs[1]['1.weight']).toEqual(epochs[0]['1.weight']);
     expect(epochs[1]['5.weight']).not.toEqual(epochs[0]['5.weight']);
     expect(epochs[2]['1.weight']).not.toEqual(epochs[1]['1.weight']);

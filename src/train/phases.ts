@@ -31,12 +31,13 @@ export interface Phase {
 
 /**
  * The phases of transfer learning: the new head alone for `headEpochs`, so that its first, wild gradients do not spoil what the rest knows, then everything.
- * A training of one epoch has no time for that. Use it with `paramGroups` and `rates` that let the rest learn more slowly than the head.
+ * Left out, that is one epoch, or none where it would be more than a fifth of the training. Use it with `paramGroups` and `rates` that let the rest learn more
+ * slowly than the head.
  */
 export function transferPhases({
   epochs,
   heads,
-  headEpochs = epochs > 1 ? 1 : 0,
+  headEpochs = epochs >= 5 ? 1 : 0,
   ...common
 }: Pick<Phase, 'lr' | 'schedule'> & {
   readonly epochs: number;

@@ -140,10 +140,14 @@ export function withTraining(command: Command): Command {
       several,
       [],
     )
-    .option('--head-epochs <n>', 'train the new head alone first (default with --weights: 1)', wholeNumber(0))
+    .option(
+      '--head-epochs <n>',
+      'train the new head alone first (default with --weights: 1 of 5 epochs or more)',
+      wholeNumber(0),
+    )
     .option(
       '--backbone-rate <x>',
-      'what loaded layers learn at, in learning rates (default with --weights: 0.1)',
+      'what loaded layers learn at, in learning rates (default with --weights: 0.1 up to 5,000 samples, 1 from 50,000 on)',
       decimal(),
     )
 

@@ -2,9 +2,9 @@
 
 import { type JsonObject, type LoadReport, loadWeights } from '../../io/all.node.js';
 import type { ModelBuilder, Preprocessing } from '../../models/index.js';
-import { type Module, summary } from '../../nn/index.js';
+import type { Module } from '../../nn/index.js';
 import { manualSeed } from '../../tensor/index.js';
-import { ConfigError, ShapeError } from '../../util/errors.js';
+import { ConfigError } from '../../util/errors.js';
 import { print, printJson } from '../output.js';
 import { UsageError } from '../usage.js';
 import type { Flags } from './flags.js';
@@ -13,52 +13,56 @@ import type { Flags } from './flags.js';
 export async function makeModel(
   build: ModelBuilder,
   channels: number,
-  numClasses: number,
+  classes: readonly string[],
   flags: Flags,
 ): Promise<{ model: Module; options: JsonObject; wanted: Preprocessing | null }> {
+  const numClasses = classes.length;
   if (numClasses < 2) throw new UsageError('There is one class only, and so nothing to tell apart.');
   const usual = build.vocabulary ?? build.input[0];
   const options: JsonObject = channels === usual ? flags.option : { inChannels: channels, ...flags.option };
-  manualSeed(flags.seed);
-  const model = build({ ...options, numClasses });
-  const wanted = flags.weights === undefined ? null : await startFrom(model, flags.weights, flags);
-  return { model, options, wanted };
+  const made = (): Module => {
+    manualSeed(flags.seed);
+    return build({ ...options, numClasses });
+  };
+  const { weights, json } = flags;
+  if (weights === undefined) return { model: made(), options, wanted: null };
+  const { model, report } = await startFrom(made, weights, classes);
+  if (json)
+    printJson({
+      event: 'weights',
+      file: weights,
+      loaded: report.loaded.length,
+      kept: report.kept,
+      source: report.source,
+    });
+  else print(`${report}\n`);
+  return { model, options, wanted: report.preprocessing };
 }
 
-/** Loads weights to begin from; what they want pictures to go through. A head of another number of classes is left out. */
-async function startFrom(model: Module, file: string, { json }: Flags): Promise<Preprocessing | null> {
-  let report: LoadReport;
+/** A model with weights to begin from. A head of other classes is left out: of another number of them, or of other names where the file knows its own. */
+async function startFrom(
+  made: () => Module,
+  file: string,
+  classes: readonly string[],
+): Promise<{ model: Module; report: LoadReport }> {
+  const load = async (options?: { head: 'drop' }) => {
+    const model = made();
+    return { model, report: await loadWeights(model, file, options) };
+  };
   try {
-    report = await loadWeights(model, file);
+    const whole = await load();
+    const known = whole.report.classes;
+    return known === null || known.join('\n') === classes.join('\n') ? whole : await load({ head: 'drop' });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    report = await loadWeights(model, file, { head: 'drop' }).catch(() => {
+    return load({ head: 'drop' }).catch(() => {
       throw error; // it was not the head: the first report says what it was
     });
   }
-  if (json)
-    printJson({ event: 'weights', file, loaded: report.loaded.length, kept: report.kept, source: report.source });
-  else print(`${report}\n`);
-  return report.preprocessing;
 }
 
 /** @throws {UsageError} for what is no classifier */
 export function checkTask(build: ModelBuilder): void {
   const { modelName, task = 'classification' } = build;
   if (task !== 'classification') throw new UsageError(`${modelName} does ${task}; \`fovea train\` trains classifiers.`);
-}
-
-const plural = { picture: 'pictures', video: 'clips', signal: 'signals', tokens: 'texts' } as const;
-
-/** Whether the model takes samples of this size: asked of the model itself, which computes nothing for it. */
-export function checkFit(build: ModelBuilder, options: JsonObject, shape: readonly number[], numClasses: number): void {
-  const { modelName, input, inputKind = 'picture' } = build;
-  try {
-    summary(build({ ...options, numClasses }), [...shape], { dtype: inputKind === 'tokens' ? 'int32' : 'float32' });
-  } catch (error) {
-    if (!(error instanceof ShapeError)) throw error;
-    throw new UsageError(
-      `${modelName} is made for ${plural[inputKind]} of [${input.join(', ')}]; these have [${shape.join(', ')}], which it cannot take:\n  ${error.message}`,
-    );
-  }
 }

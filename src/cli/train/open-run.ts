@@ -17,6 +17,7 @@ import { UsageError } from '../usage.js';
 import { version } from '../version.js';
 import { dataFlags, type Flags, flagName, trainingFlags } from './flags.js';
 import { checkTask } from './new-model.js';
+import { settleTransfer } from './optimizer.js';
 import { type Prepared, prepareFiles, prepareMemory } from './prepare.js';
 import { checkOptions, prepareArrays, prepareClips, prepareTexts } from './prepare-kinds.js';
 
@@ -51,6 +52,7 @@ export async function begin(dataName: string | undefined, flags: Flags): Promise
   try {
     checkMeasurable(data, dataName);
     if (flags.freeze.length > 0) freeze(model, flags.freeze);
+    settleTransfer(flags, data.train.length);
     const config: RunConfig = {
       format: 'fovea-run',
       version: 1,

