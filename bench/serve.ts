@@ -2,7 +2,7 @@
  * How the server of `fovea serve` answers: one request after another, then 64 clients of which one in five sends something bad — noise, a picture cut
  * short, a body of the wrong type, one that is too large, a connection that is dropped in the middle.
  *
- *   node scripts/run-ts.mjs bench/serve.ts [--seconds 10] [--models classic,mobilenet_v2] [--json FILE] [--cli FILE]
+ *   node scripts/run-ts.mjs bench/serve.ts [--seconds 10] [--models classic,mobilenet_v2] [--json FILE] [--cli FILE] [--options "--threads 1"]
  *
  * The server is a process of its own, the clients share this one. Loads: `single`, one client without a pause; `closed`, 64 clients, each of which asks
  * again as soon as it has its answer, so that 64 requests wait whatever the server does; `20 %` and so on, 64 clients that pause between two requests so
@@ -26,10 +26,12 @@ const { values } = parseArgs({
     models: { type: 'string', default: 'classic,mobilenet_v2' },
     json: { type: 'string' },
     cli: { type: 'string' },
+    options: { type: 'string', default: '' },
   },
 });
 const seconds = Number(values.seconds);
 const cli = values.cli ?? join(process.cwd(), 'dist/cli/main.js');
+const given = values.options.split(' ').filter(Boolean); // of `fovea serve`
 const clients = 64;
 const shares = [0.2, 0.4, 0.6]; // of what `closed` got answered
 
@@ -49,7 +51,9 @@ interface Load {
   readonly residentMB: number;
 }
 
-const tooLarge = new Uint8Array(11_000_000);
+const tooLarge = 11_000_000;
+/** What of it is under way before the refusal is read: 100 Mbit/s for 20 ms. */
+const sentOfTooLarge = new Uint8Array(250_000);
 const folder = await mkdtemp(join(tmpdir(), 'fovea-serve-'));
 const results: { model: string; loads: Load[] }[] = [];
 try {
@@ -112,7 +116,7 @@ interface Running {
 }
 
 async function start(run: string): Promise<Running> {
-  const child: ChildProcess = spawn(process.execPath, [cli, 'serve', run, '--port', '0', '--json'], {
+  const child: ChildProcess = spawn(process.execPath, [cli, 'serve', run, '--port', '0', '--json', ...given], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
@@ -251,19 +255,25 @@ function sendBad(port: number, agent: Agent, { picture, cut }: Bodies, kind: num
   if (kind === 0) return send(port, agent, picture.map((x, i) => x ^ (i * 31)), jpeg); // biome-ignore format: one thought
   if (kind === 1) return send(port, agent, cut, jpeg);
   if (kind === 2) return send(port, agent, new TextEncoder().encode('{}'), { 'Content-Type': 'application/json' });
-  if (kind === 3) return send(port, agent, tooLarge, jpeg);
+  if (kind === 3) return send(port, agent, sentOfTooLarge, jpeg, tooLarge);
   return dropConnection(port, picture);
 }
 
-/** The status, or 'closed'. */
-function send(port: number, agent: Agent, body: Uint8Array, headers: Record<string, string>): Promise<string> {
+/** The status, or 'closed'. A body that announces to be longer than it is stays unfinished. */
+function send(
+  port: number,
+  agent: Agent,
+  body: Uint8Array,
+  headers: Record<string, string>,
+  announced = body.length,
+): Promise<string> {
   return new Promise((resolve) => {
     const sent = request({
       port,
       agent,
       method: 'POST',
       path: '/predict',
-      headers: { ...headers, 'Content-Length': body.length },
+      headers: { ...headers, 'Content-Length': announced },
     });
     sent.once('response', (response) => {
       response.resume();
@@ -272,7 +282,8 @@ function send(port: number, agent: Agent, body: Uint8Array, headers: Record<stri
       if (!sent.writableFinished) response.once('end', () => sent.destroy());
     });
     sent.once('error', () => resolve('closed'));
-    sent.end(body);
+    if (announced === body.length) sent.end(body);
+    else sent.write(body);
   });
 }
 
