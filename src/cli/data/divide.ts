@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Dataset, splitSamples } from '../../data/all.node.js';
+import { permutation } from '../../data/shuffle.js';
 import { fileError } from '../../io/file-error.node.js';
 import type { JsonObject } from '../../io/index.js';
 import { array, literal, object, parseJson, string } from '../../io/schema.js';
@@ -47,11 +48,48 @@ export function limited<T extends Labelled>(parts: Parts<T>, { limit, testLimit 
   return { ...parts, train: some(parts.train, limit, seed), test: some(parts.test, testLimit, seed) };
 }
 
-/** The first ones of a shuffle, in their order: of every class some. */
+/**
+ * `limit` of the samples, in their order: of every class its share (largest remainder), and one of each where there are that many; which ones is a matter of
+ * the seed alone.
+ */
 export function some<T extends Labelled>(samples: readonly T[], limit: number | undefined, seed: number): readonly T[] {
   if (limit === undefined || limit >= samples.length) return samples;
-  const { validation } = splitSamples(standIns(samples), { validation: limit / samples.length, seed });
-  return validation.map(({ name }) => samples[Number(name)]);
+  const placesOfClass = new Map<number, number[]>();
+  for (const [place, { label }] of samples.entries()) {
+    const places = placesOfClass.get(label);
+    if (places === undefined) placesOfClass.set(label, [place]);
+    else places.push(place);
+  }
+  const byClass = [...placesOfClass].sort(([a], [b]) => a - b).map(([, places]) => places);
+  const sizes = shares(
+    byClass.map(({ length }) => length),
+    limit,
+    seed,
+  );
+  const taken = new Set<number>();
+  for (const [c, places] of byClass.entries()) {
+    const order = permutation(places.length, { seed, stream });
+    for (let i = 0; i < sizes[c]; i++) taken.add(places[order[i]]);
+  }
+  return samples.filter((_, place) => taken.has(place));
+}
+
+/** That of `splitSamples`: a run that an older version began keeps its samples. */
+const stream = 0x70696373;
+
+/** `total` divided as `counts` are. Classes that are equally far from their share are asked in an order that the seed decides. */
+function shares(counts: readonly number[], total: number, seed: number): number[] {
+  const all = counts.reduce((sum, count) => sum + count, 0);
+  const exact = counts.map((count) => (total * count) / all);
+  const least = total >= counts.length ? 1 : 0;
+  const sizes = exact.map((share) => Math.max(least, Math.floor(share)));
+  const order = [...permutation(counts.length, { seed, stream: stream + 1 })];
+  const missing = (c: number) => exact[c] - sizes[c];
+  for (let sum = sizes.reduce((a, b) => a + b, 0); sum !== total; sum += sum < total ? 1 : -1) {
+    if (sum < total) sizes[order.reduce((a, b) => (missing(b) > missing(a) ? b : a))]++;
+    else sizes[order.filter((c) => sizes[c] > least).reduce((a, b) => (missing(b) < missing(a) ? b : a))]--;
+  }
+  return sizes;
 }
 
 /** Only labels matter for dividing; the name is the place. */
