@@ -45,7 +45,7 @@ export async function reopenData(folder: RunFolder, choice: DataChoice, flags: F
       return { ...divideTexts(await openTable(choice), choice, { seed, vocabulary }), input };
     }
     default:
-      return { ...(await openMemory(choice, format, { seed, normalize: input })), input };
+      return { ...(await openMemory(choice, format, { seed, normalize: input, size: sizeOf(input) })), input };
   }
 }
 
@@ -122,8 +122,13 @@ async function openOthers(choice: DataChoice, folder: RunFolder, flags: ForRunFl
       return testTexts(set, choice, seed, await readVocabulary(folder.path));
     }
     default:
-      return openMemory(choice, format, { seed, normalize: input });
+      return openMemory(choice, format, { seed, normalize: input, size: sizeOf(input) });
   }
+}
+
+/** Height and width of the pictures that the run's model takes. */
+function sizeOf({ shape }: RunConfig['input']): readonly [height: number, width: number] {
+  return [shape[1], shape[2]];
 }
 
 function checkShape(own: readonly number[], wanted: readonly number[], source: string): void {

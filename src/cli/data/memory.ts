@@ -1,6 +1,15 @@
 /** Data sets that are whole in memory: MNIST and what is laid out like it, CIFAR. */
 
-import { cifar, type Dataset, mnist, split, take } from '../../data/all.node.js';
+import {
+  type Batch,
+  cifar,
+  type Dataset,
+  mnist,
+  resize,
+  split,
+  type TransformContext,
+  take,
+} from '../../data/all.node.js';
 import type { Normalization } from '../../train/index.js';
 import type { DataChoice, DataFormat } from './choice.js';
 import type { OpenedData } from './opened.js';
@@ -9,14 +18,48 @@ import { pictureStatistics } from './statistics.js';
 /** What comes whole, and divided into training and test. */
 export type MemoryFormat = 'mnist' | 'idx' | 'cifar';
 
-/** `normalize`: of the run that these belong to; null for the statistics of the training pictures. */
+export interface WholeParts {
+  readonly train: Dataset;
+  readonly test: Dataset;
+}
+
+interface MemoryOptions {
+  readonly seed: number;
+  /** Of the run that these belong to; null for the statistics of the training pictures. */
+  readonly normalize: Normalization | null;
+  /** What pictures of other sizes are brought to. */
+  readonly size: readonly [height: number, width: number];
+}
+
 export async function openMemory(
   choice: DataChoice,
   format: MemoryFormat,
-  { seed, normalize }: { seed: number; normalize: Normalization | null },
+  options: MemoryOptions,
 ): Promise<OpenedData> {
-  const { source, limit, testLimit, validation } = choice;
-  const all = await read(source, format);
+  return divideMemory(await readMemory(choice.source, format), choice, format, options);
+}
+
+/** As the files have them. */
+export function readMemory(source: string, format: MemoryFormat): Promise<WholeParts> {
+  switch (format) {
+    case 'mnist':
+      return mnist();
+    case 'idx':
+      return mnist({ folder: source });
+    case 'cifar':
+      return cifar(source);
+    default:
+      return format satisfies never;
+  }
+}
+
+export async function divideMemory(
+  whole: WholeParts,
+  { limit, testLimit, validation }: DataChoice,
+  format: MemoryFormat,
+  { seed, normalize, size }: MemoryOptions,
+): Promise<OpenedData> {
+  const all = { train: sized(whole.train, size), test: sized(whole.test, size) };
   const most = limit === undefined ? all.train : take(all.train, limit);
   const [train, held] =
     validation === undefined ? [most] : split(most, [1 - validation, validation], { seed, stratified: true });
@@ -33,16 +76,45 @@ export async function openMemory(
   };
 }
 
-function read(source: string, format: MemoryFormat): Promise<{ train: Dataset; test: Dataset }> {
-  switch (format) {
-    case 'mnist':
-      return mnist();
-    case 'idx':
-      return mnist({ folder: source });
-    case 'cifar':
-      return cifar(source);
-    default:
-      return format satisfies never;
+function sized(dataset: Dataset, [height, width]: MemoryOptions['size']): Dataset {
+  const [, ownHeight, ownWidth] = dataset.shape;
+  return ownHeight === height && ownWidth === width ? dataset : new Resized(dataset, [height, width]);
+}
+
+/** Pictures of another data set, each brought to one size when it is asked for: they stay in memory as small as they are. */
+class Resized implements Dataset {
+  readonly shape: readonly [channels: number, height: number, width: number];
+
+  constructor(
+    readonly dataset: Dataset,
+    [height, width]: MemoryOptions['size'],
+  ) {
+    this.shape = [dataset.shape[0], height, width];
+  }
+
+  get length(): number {
+    return this.dataset.length;
+  }
+
+  get classes(): readonly string[] {
+    return this.dataset.classes;
+  }
+
+  get labels(): Int32Array {
+    return this.dataset.labels;
+  }
+
+  async batch(indices: ArrayLike<number>, context?: TransformContext): Promise<Batch> {
+    const { inputs, labels } = await this.dataset.batch(indices, context);
+    const [channels, height, width] = this.shape;
+    const [, fromHeight, fromWidth] = this.dataset.shape;
+    const [from, to] = [channels * fromHeight * fromWidth, channels * height * width];
+    const out = new Uint8Array(indices.length * to);
+    for (let i = 0; i < indices.length; i++) {
+      const data = inputs.subarray(i * from, (i + 1) * from) as Uint8Array; // these formats are of bytes
+      out.set(resize({ data, shape: [channels, fromHeight, fromWidth] }, height, width).data, i * to);
+    }
+    return { inputs: out, labels, shape: [indices.length, ...this.shape] };
   }
 }
 
