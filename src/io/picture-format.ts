@@ -33,6 +33,13 @@ export function pictureFormat(bytes: Uint8Array): PictureFormat | null {
   return signatures.find(({ matches }) => matches(bytes))?.format ?? null;
 }
 
+/** Whether a HEIF file holds HEVC, by the decoder's configuration among its properties (ISO 23008-12, 6.5; ISO 14496-15, 8.3.3): phones write that. */
+export function isHevc(bytes: Uint8Array): boolean {
+  const most = Math.min(bytes.length - 3, 1 << 16); // properties come first
+  for (let at = 0; at < most; at++) if (bytes[at] === 0x68 && ascii(bytes, at, at + 4) === 'hvcC') return true;
+  return false;
+}
+
 /** Names of files that pictures have: what a folder is searched for. */
 export const pictureEndings = [
   'jpg',

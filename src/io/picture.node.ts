@@ -7,7 +7,7 @@
 import { closeSync, readSync } from 'node:fs';
 import { ConfigError, FormatError } from '../util/errors.js';
 import { fileError } from './file-error.node.js';
-import { pictureFormat } from './picture-format.js';
+import { isHevc, type PictureFormat, pictureFormat } from './picture-format.js';
 import { openRegular } from './regular-file.node.js';
 
 export interface DecodeLimits {
@@ -83,7 +83,7 @@ export async function decodeInterleaved(
   const sharp = await loadSharp();
   const name = options.name ?? nameOf(source);
   const bytes = typeof source === 'string' ? readPicture(source, maxBytes) : source;
-  checkKind(bytes, name, maxBytes);
+  checkKind(sharp, bytes, name, maxBytes);
   try {
     // One pipeline reads header and pixels. Rows come in order, so that what follows works on them while they are in the cache.
     let pixels = sharp(bytes, { limitInputPixels: maxPixels, failOn: 'error', pages: 1, sequentialRead: true })
@@ -111,7 +111,7 @@ export async function readPictureHeader(
   const sharp = await loadSharp();
   const name = options.name ?? nameOf(source);
   const bytes = typeof source === 'string' ? readPicture(source, maxBytes) : source;
-  checkKind(bytes, name, maxBytes);
+  checkKind(sharp, bytes, name, maxBytes);
   try {
     const {
       format,
@@ -217,10 +217,13 @@ export function readPicture(path: string, maxBytes: number = defaultLimits.maxBy
   }
 }
 
-function checkKind(bytes: Uint8Array, name: string, maxBytes: number): void {
+function checkKind({ format: known }: Sharp, bytes: Uint8Array, name: string, maxBytes: number): void {
   if (bytes.length === 0) throw new FormatError(`${name} is empty`, 0);
   if (bytes.length > maxBytes) throw new FormatError(`${name}: ${bytes.length} bytes, the limit is ${maxBytes}`);
-  if (pictureFormat(bytes) !== null) return;
+  const kind = pictureFormat(bytes);
+  // Said before the header is read: that is understood, and only the pixels are not.
+  if (kind === 'heif' && isHevc(bytes) && !known.heif?.input.fileSuffix?.includes('.heic')) throw notRead(name, 'HEIC');
+  if (kind !== null) return;
   throw new FormatError(
     `${name} cannot be decoded: it does not begin like a JPEG, PNG, WebP, GIF, TIFF or AVIF file; fovea reads pictures of pixels`,
     0,
@@ -235,7 +238,16 @@ async function undecodable(sharp: Sharp, bytes: Uint8Array, name: string, maxPix
       return new FormatError(`${name}: ${size.width} × ${size.height} pixels, the limit is ${maxPixels}`);
     }
   }
+  const kind = rare[pictureFormat(bytes)!];
+  if (kind !== undefined && /unsupported image format/.test(error.message)) return notRead(name, kind);
   return new FormatError(`${name} cannot be decoded: ${error.message.split('\n').slice(0, 3).join(' ').trim()}`);
+}
+
+/** Pictures to people, which libvips may have been built without. */
+const rare: Partial<Record<PictureFormat, string>> = { jp2: 'JPEG 2000', jxl: 'JPEG XL', bmp: 'BMP' };
+
+function notRead(name: string, kind: string): FormatError {
+  return new FormatError(`${name} cannot be decoded: ${kind} is not read here, convert it to JPEG or PNG`);
 }
 
 function checkSize(height: number | undefined, width: number | undefined): void {

@@ -7,6 +7,7 @@ import { deflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
+import { heicHeader } from '../../test/heic.js';
 import { FormatError } from '../util/errors.js';
 import { decodeImage, decodeInterleaved, encodePng, readPictureHeader } from './picture.node.js';
 import { isPictureName, pictureFormat } from './picture-format.js';
@@ -255,6 +256,21 @@ describe('decodeImage refuses', () => {
     await expect(decodeImage(png.subarray(0, png.length / 2))).rejects.toThrow(FormatError);
     const jpeg = await sharp(png).jpeg().toBuffer();
     await expect(decodeImage(jpeg.subarray(0, jpeg.length / 2))).rejects.toThrow(FormatError);
+  });
+
+  it('HEIC of phones, with what to do; AVIF under that name is a picture like others', async () => {
+    const avif = await sharp({ create: { width: 16, height: 16, channels: 3, background: '#808080' } })
+      .avif()
+      .toBuffer();
+    const other = Buffer.from(avif.toString('latin1').replace('ftypavif', 'ftypmif1'), 'latin1');
+    expect(pictureFormat(other)).toBe('heif');
+    expect((await decodeImage(other)).shape).toEqual([3, 16, 16]);
+    const heic = Buffer.concat([heicHeader(), avif]);
+    const message = 'cat.heic cannot be decoded: HEIC is not read here, convert it to JPEG or PNG';
+    await expect(decodeImage(heic, { name: 'cat.heic' })).rejects.toThrow(new FormatError(message));
+    await expect(readPictureHeader(heic, { name: 'cat.heic' })).rejects.toThrow(new FormatError(message));
+    const bmp = Buffer.concat([Buffer.from('BM'), Buffer.alloc(12), Buffer.from([40]), Buffer.alloc(60)]);
+    await expect(decodeImage(bmp)).rejects.toThrow('BMP is not read here, convert it to JPEG or PNG');
   });
 
   it('by the name of the file', async () => {

@@ -143,7 +143,12 @@ function divide(set: PictureSet, audit: PictureAudit, choice: DataChoice, seed: 
     seed,
     duplicates: audit.duplicates.map(({ names }) => names),
   });
-  if (parts.train.length === 0) throw new FormatError(`${set.path}: no picture that can be read is left to train on`);
+  if (parts.train.length === 0) {
+    const [first] = audit.broken;
+    throw new FormatError(
+      `${set.path}: no picture that can be read is left to train on${first === undefined ? '' : `; ${first.name}: ${first.reason}`}`,
+    );
+  }
   return parts;
 }
 
