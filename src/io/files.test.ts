@@ -197,9 +197,11 @@ describe('RunFolder', () => {
     await expect(RunFolder.create(folder, config)).rejects.toThrow(
       `${folder} already holds a run: resume that one, or choose another folder`,
     );
-    await expect(RunFolder.open(join(folder, 'other'))).rejects.toThrow(
-      'other holds no run: there is no config.json in it',
-    );
+    mkdirSync(join(folder, 'empty'));
+    const refusal = (name: string) => RunFolder.open(join(folder, name)).catch((error: Error) => error.message);
+    expect(await refusal('empty')).toMatch(/empty holds no run: there is no config\.json in it$/);
+    expect(await refusal('emtpy')).toMatch(/emtpy is not there\. Did you mean .*empty\?$/);
+    expect(await refusal('something-else')).toMatch(/something-else is not there$/);
   });
 
   it('cuts a torn last line off before it appends', async () => {

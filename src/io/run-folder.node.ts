@@ -8,10 +8,10 @@
  *     checkpoint/best.safetensors    so no kill can leave the weights of one step beside the position of another
  */
 
-import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { type Preprocessing, registry } from '../models/index.js';
-import { ConfigError, FormatError } from '../util/errors.js';
+import { ConfigError, FormatError, suggest } from '../util/errors.js';
 import { makeFolder, removeLeftovers, writeFileAtomic } from './atomic.node.js';
 import { FileError, fileError } from './file-error.node.js';
 import { writeFit } from './fit.js';
@@ -96,7 +96,7 @@ export class RunFolder {
   static async open(path: string): Promise<RunFolder> {
     const file = join(path, 'config.json');
     if (!(await exists(file))) {
-      throw new FileError(`${path} holds no run: there is no config.json in it`, path, 'ENOENT');
+      throw new FileError(await noRun(path), path, 'ENOENT');
     }
     const config = parseJson(await readText(file), checkConfig, file);
     const run = new RunFolder(path, config);
@@ -228,6 +228,14 @@ async function cutTornLine(handle: FileHandle): Promise<void> {
     return;
   }
   if (size > 0) await handle.truncate(0);
+}
+
+/** Why there is none, with a name beside it that may be meant. */
+async function noRun(path: string): Promise<string> {
+  if (await exists(path)) return `${path} holds no run: there is no config.json in it`;
+  const beside = await readdir(dirname(path)).catch(() => []);
+  const near = suggest(basename(path), beside);
+  return `${path} is not there${near === null ? '' : `. Did you mean ${join(dirname(path), near)}?`}`;
 }
 
 async function exists(path: string): Promise<boolean> {

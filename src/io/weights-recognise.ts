@@ -195,7 +195,7 @@ function unknown(tried: readonly Fit[]): ConfigError {
   const hint =
     names.length === 0 ? 'None is near.' : `The nearest ${names.length === 1 ? 'is' : 'are'} ${names.join(', ')}.`;
   return new ConfigError(
-    `recognise: no model of the registry has these tensors. ${hint} Build the model as it was trained and pass it to loadWeights.`,
+    `recognise: no model of the registry has these tensors. ${hint} Build the model as it was trained and pass it to loadWeights; \`fovea inspect FILE\` lists what is in it.`,
   );
 }
 

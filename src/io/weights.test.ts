@@ -357,7 +357,7 @@ describe('what does not fit', () => {
         '              fc.bias [5]',
         '  unexpected  bn1.wieght [4], did you mean bn1.weight?',
         '  other shape conv1.weight: the model has [4, 3, 3, 3], the file has [4, 1, 3, 3]',
-        '  Pass { strict: false } to load what fits, { remaps } if the names are others for the same weights.',
+        '  Pass { strict: false } to load what fits, { remaps } if the names are others for the same weights. `fovea inspect FILE` lists what is in it.',
       ].join('\n'),
     );
     expect(await values(model)).toEqual(before);

@@ -299,13 +299,16 @@ function advice(match: StateMatch, heads: readonly string[], builder: ModelBuild
   }
   if (match.fits.length === 0) {
     const name = builder === null ? 'this model' : `a ${builder.modelName}`;
-    return `No tensor fits: these are not the weights of ${name}. recognise(file) says whose they are.`;
+    return `No tensor fits: these are not the weights of ${name}. recognise(file) says whose they are.${listing}`;
   }
   if (problems.mismatched.length > 0 && missing.length + unexpected.length === 0) {
-    return 'Build the model with the sizes of the file, or pass { strict: false } to load what fits.';
+    return `Build the model with the sizes of the file, or pass { strict: false } to load what fits.${listing}`;
   }
-  return 'Pass { strict: false } to load what fits, { remaps } if the names are others for the same weights.';
+  return `Pass { strict: false } to load what fits, { remaps } if the names are others for the same weights.${listing}`;
 }
+
+/** For those who come from the command line. */
+const listing = ' `fovea inspect FILE` lists what is in it.';
 
 function shortened(names: readonly string[]): string {
   const shown = names.slice(0, 6).join(', ');
