@@ -90,6 +90,10 @@ export async function serve(classifier: Classifier, options: ServeOptions = {}):
   const budget = new Budget(Math.max(8 * limits.maxBytes, smallestBudget));
   const log = onRequest ?? null;
   const app = makeApp({ modelName, classes, limits, token, batcher, decoder, budget, metrics, state, pages, log });
+  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false }) as (
+    incoming: IncomingMessage,
+    outgoing: ServerResponse,
+  ) => void;
   const http = createServer(
     {
       maxHeaderSize: 16_384,
@@ -99,8 +103,14 @@ export async function serve(classifier: Classifier, options: ServeOptions = {}):
       connectionsCheckingInterval: 500,
       keepAliveTimeout: 30_000,
     },
-    getRequestListener(app.fetch, { overrideGlobalObjects: false }) as (i: IncomingMessage, o: ServerResponse) => void,
+    listener,
   );
+  http.on('checkContinue', (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    // Who asks first, as curl does, need not send what will be refused.
+    if (Number(incoming.headers['content-length']) > limits.maxBytes) outgoing.shouldKeepAlive = false;
+    else outgoing.writeContinue();
+    listener(incoming, outgoing);
+  });
   http.setTimeout(limits.timeoutMs + 5000); // of a socket on which nothing moves: a client that does not read its answer
   http.maxConnections = 1024 + 2 * limits.queue;
   http.on('clientError', (error, socket) => answerBrokenRequest(error, socket as Socket, metrics.request));

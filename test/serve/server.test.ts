@@ -135,6 +135,20 @@ describe('what is refused', () => {
     expect(await rawRequest(house.server.port, head + chunk.repeat(5))).toContain(message);
   });
 
+  it('a body that is too large, before it is sent, where the client asks first', async () => {
+    const head = (length: number) =>
+      `POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nExpect: 100-continue\r\nContent-Length: ${length}\r\n`;
+    const refused = await rawRequest(house.server.port, `${head(200_001)}\r\n`); // ends when the server closes
+    expect(refused).toMatch(/^HTTP\/1\.1 413 /);
+    expect(refused).toMatch(/connection: close/i);
+    const bytes = await png(7);
+    const taken = await rawRequest(
+      house.server.port,
+      Buffer.concat([Buffer.from(`${head(bytes.length)}Connection: close\r\n\r\n`), bytes]),
+    );
+    expect(taken).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 /);
+  });
+
   it('more pixels than allowed, told by the header alone', async () => {
     const black = await encodePng({ data: new Uint8Array(1200 * 1200), shape: [1, 1200, 1200] });
     const [status, code, message] = await refusal(new Uint8Array(black));
