@@ -71,17 +71,19 @@ function refusal(model: Module, { inputKind }: ModelBuilder, shape: readonly num
   }
 }
 
-/** "28 × 28", "32 × 32 up", "at least 16 numbers". What takes twice its own size takes every size from some on. */
+/** "28 × 28", "32 × 32 up", "16 × 16 up in steps of 16". What takes twice its own size takes every size, or every multiple, from some on. */
 function sizesOf(kind: InputKind, own: readonly number[], takes: (sizes: readonly number[]) => boolean): string {
-  if (!takes(own.map((n, axis) => (isFrames(kind, axis) ? n : 2 * n)))) return sizeText(kind, own);
   const at = (side: number) => own.map((n, axis) => (isFrames(kind, axis) ? n : side));
-  let [tooSmall, enough] = [0, Math.max(...own)];
+  const usual = own[own.length - 1];
+  const step = takes(at(2 * usual)) ? [1, 2, 4, 8, 16, 32].find((n) => takes(at(usual + n))) : undefined;
+  if (step === undefined) return sizeText(kind, own);
+  let [tooSmall, enough] = [0, Math.ceil(usual / step)];
   while (enough - tooSmall > 1) {
     const middle = (tooSmall + enough) >> 1;
-    if (takes(at(middle))) enough = middle;
+    if (takes(at(middle * step))) enough = middle;
     else tooSmall = middle;
   }
-  return `${sizeText(kind, at(enough))} up`;
+  return `${sizeText(kind, at(enough * step))} up${step === 1 ? '' : ` in steps of ${step}`}`;
 }
 
 /** Frames come first, and only clips have them. */
