@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { fnv1a, words } from '../../test/golden/counter.js';
+import { withoutSimd } from '../../test/without-simd.js';
 import { preprocessing } from '../models/index.js';
 import { preprocess } from './preprocess.js';
 import {
@@ -109,16 +110,8 @@ describe('resize of a part', () => {
     expect(resizeInterleaved(interleaved(four), null, 17, 21)).toEqual(resize(four, 17, 21));
   });
 
-  it('is the same without SIMD', async () => {
-    vi.resetModules();
-    vi.stubGlobal('WebAssembly', {
-      Module: class {
-        constructor() {
-          throw new Error('no SIMD');
-        }
-      },
-    });
-    try {
+  it('is the same without SIMD', () =>
+    withoutSimd(async () => {
       const without = await import('./resize.js');
       for (const { height, width, toHeight, toWidth, box, window, filter } of cases) {
         const args = [box, toHeight, toWidth, filter, window] as const;
@@ -126,10 +119,7 @@ describe('resize of a part', () => {
         expect(without.resizeBox(whole, ...args)).toEqual(resizeBox(whole, ...args));
         expect(without.resizeInterleaved(interleaved(whole), ...args)).toEqual(resizeBox(whole, ...args));
       }
-    } finally {
-      vi.unstubAllGlobals();
-    }
-  });
+    }));
 
   it('gives back the bytes themselves at their own size', () => {
     const whole = picture(37, 41);

@@ -1,5 +1,6 @@
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { words } from '../../../test/golden/counter.js';
+import { withoutSimd } from '../../../test/without-simd.js';
 import * as colors from './color.js';
 import { colorKernel } from './color-kernel.js';
 
@@ -15,16 +16,8 @@ it('is there: this engine has SIMD', () => {
   expect(colorKernel()).not.toBeNull();
 });
 
-it('is the same to the byte without SIMD', async () => {
-  vi.resetModules();
-  vi.stubGlobal('WebAssembly', {
-    Module: class {
-      constructor() {
-        throw new Error('no SIMD');
-      }
-    },
-  });
-  try {
+it('is the same to the byte without SIMD', () =>
+  withoutSimd(async () => {
     const plain = { ...(await import('./color.js')) };
     expect((await import('./color-kernel.js')).colorKernel()).toBeNull();
     for (const shape of shapes) {
@@ -38,10 +31,7 @@ it('is the same to the byte without SIMD', async () => {
         expect(withSimd[name](planes), name).toEqual(plain[name](planes));
       }
     }
-  } finally {
-    vi.unstubAllGlobals();
-  }
-});
+  }));
 
 it('makes the grey of every colour as the plain loop does', async () => {
   // All pairs of red and green beside some blues: sums that are whole numbers, where rounding decides, are among them.

@@ -1,5 +1,6 @@
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { filled } from '../../../test/golden/counter.js';
+import { withoutSimd } from '../../../test/without-simd.js';
 import { gaussianKernel, separable } from './filters.js';
 
 const shapes = [
@@ -35,16 +36,8 @@ it.each(shapes)('%i × %i blurred by %i × %i is the weighted sum over the mirro
   }
 });
 
-it('is the same to the bit without SIMD', async () => {
-  vi.resetModules();
-  vi.stubGlobal('WebAssembly', {
-    Module: class {
-      constructor() {
-        throw new Error('no SIMD');
-      }
-    },
-  });
-  try {
+it('is the same to the bit without SIMD', () =>
+  withoutSimd(async () => {
     const without = await import('./filters.js');
     for (const [height, width, kx, ky] of shapes) {
       const args = [plane(height, width), height, width, gaussianKernel(kx, 2), gaussianKernel(ky, 1.5)] as const;
@@ -55,7 +48,4 @@ it('is the same to the bit without SIMD', async () => {
         expect(plain.values.subarray(line, line + width)).toEqual(fast.values.subarray(line, line + width));
       }
     }
-  } finally {
-    vi.unstubAllGlobals();
-  }
-});
+  }));
