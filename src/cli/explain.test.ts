@@ -170,6 +170,22 @@ describe('fovea robustness', () => {
     expect(document.querySelectorAll('.film .pic').length).toBe(2 * (1 + 5 + 1 + 6));
   });
 
+  it('takes so many pictures at most, the same for the same seed, and goes on after one that cannot be read', async () => {
+    await writeFile(file('broken.png'), 'no picture');
+    const ask = (...more: string[]) => fovea('robustness', 'net.safetensors', '--only', 'noise', '--json', ...more);
+    const [first, again] = [await ask('a.png', 'b.png', '--limit', '1'), await ask('a.png', 'b.png', '--limit', '1')];
+    expect(records(first.out)[0]).toMatchObject({ event: 'robustness', pictures: 1 });
+    expect(again.out).toBe(first.out);
+    const whole = await ask('a.png', 'broken.png', 'b.png');
+    expect(records(whole.out).slice(0, 2)).toMatchObject([
+      { event: 'refused', file: 'broken.png' },
+      { event: 'robustness', pictures: 2 },
+    ]);
+    expect(whole.code).toBe(0);
+    const none = await ask('broken.png');
+    expect([none.code, none.err]).toEqual([1, expect.stringContaining('broken.png cannot be decoded')]);
+  });
+
   it('refuses what it does not know', async () => {
     const { code, err } = await fovea('robustness', 'net.safetensors', 'a.png', '--only', 'shfit');
     expect([code, err.includes("There is no 'shfit'. Did you mean shift?")]).toEqual([2, true]);

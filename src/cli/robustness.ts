@@ -2,16 +2,17 @@
 
 import type { Command } from 'commander';
 import pc from 'picocolors';
+import { permutation } from '../data/shuffle.js';
 import { type Perturbation, perturbations, type Robustness, robustness } from '../explain/index.js';
-import { decodeImage, type Picture, writeFileAtomic } from '../io/all.node.js';
+import { decodeImage, FileError, type Picture, writeFileAtomic } from '../io/all.node.js';
 import { renderRobustness } from '../report/index.node.js';
 import { levelOf, robustnessFindings } from '../report/robustness-findings.js';
 import type { OpenedDevice } from '../tensor/index.js';
 import { type Classifier, openClassifier, type RunWeights } from '../train/all.node.js';
-import { suggest } from '../util/errors.js';
+import { FormatError, suggest } from '../util/errors.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
-import { percent, print, printJson, table } from './output.js';
-import { pictureFiles } from './picture-files.js';
+import { grouped, percent, print, printable, printJson, table } from './output.js';
+import { type PictureFile, pictureFiles } from './picture-files.js';
 import { withProgress } from './task-progress.js';
 import { oneOf, UsageError, wholeNumber } from './usage.js';
 import { version } from './version.js';
@@ -22,6 +23,7 @@ const shownPictures = 2;
 interface Flags extends DeviceFlags {
   out?: string;
   only?: readonly Perturbation[];
+  limit: number;
   seed: number;
   weights?: RunWeights;
   model?: string;
@@ -44,19 +46,18 @@ export function command(): Command {
       perturbationsNamed,
     )
     .option('--out <file>', 'write the plots: .html, .svg or .png')
-    .option('--seed <n>', 'of the noise', wholeNumber(0), 0)
+    .option('--limit <n>', 'measure on so many of the pictures at most, chosen by the seed', wholeNumber(), 500)
+    .option('--seed <n>', 'of the noise, and of the choice', wholeNumber(0), 0)
     .option('--weights <which>', 'of a run: model (the finished ones), last, best', oneOf(['model', 'last', 'best']))
     .option('--model <name>', 'of a file of weights: which model it is for, where that cannot be told');
   return withJson(withDevice(made)).action(async (path: string, given: string[], flags: Flags) => {
     if (flags.out !== undefined && !/\.(html|svg|png)$/i.test(flags.out)) {
       throw new UsageError(`--out writes .html, .svg or .png, not '${flags.out}'.`);
     }
-    const files = await pictureFiles(given);
+    const files = someOf(await pictureFiles(given), flags);
     const seer = await openClassifier(path, flags);
     await onDevice(flags, async (device) => {
-      const pictures: Picture[] = [];
-      for (const file of files)
-        pictures.push(await seer.prepare(await decodeImage(await file.read(), { channels: seer.channels })));
+      const pictures = await readAll(files, seer, flags);
       const live = !flags.json && process.stderr.isTTY === true;
       const found = await withProgress('disturbing pictures', live, (onProgress) =>
         robustness((many) => probabilities(seer, many), pictures, {
@@ -73,6 +74,30 @@ export function command(): Command {
       else print(pc.dim(`saved ${flags.out}`));
     });
   });
+}
+
+/** In their order. */
+function someOf(files: readonly PictureFile[], { limit, seed, json }: Flags): readonly PictureFile[] {
+  if (files.length <= limit) return files;
+  if (!json) print(pc.dim(`${grouped(limit)} of ${grouped(files.length)} pictures, chosen by seed ${seed} (--limit)`));
+  const chosen = permutation(files.length, { seed }).slice(0, limit).sort();
+  return Array.from(chosen, (i) => files[i]);
+}
+
+/** One that cannot be read among many is told of and left out. @throws {FormatError} where none can */
+async function readAll(files: readonly PictureFile[], seer: Classifier, { json }: Flags): Promise<Picture[]> {
+  const pictures: Picture[] = [];
+  for (const { name, read } of files) {
+    try {
+      pictures.push(await seer.prepare(await decodeImage(await read(), { channels: seer.channels, name })));
+    } catch (error) {
+      if (files.length === 1 || !(error instanceof FormatError || error instanceof FileError)) throw error;
+      if (json) printJson({ event: 'refused', file: name, message: error.message });
+      else process.stderr.write(`${pc.red('refused')}  ${printable(error.message)}\n`);
+    }
+  }
+  if (pictures.length === 0) throw new FormatError('none of the pictures can be read');
+  return pictures;
 }
 
 async function probabilities({ predict, classes }: Classifier, pictures: readonly Picture[]): Promise<Float32Array> {
