@@ -14,9 +14,10 @@ import {
 import { FileError } from '../../io/all.node.js';
 import type { Normalization } from '../../train/index.js';
 import { ConfigError, FormatError } from '../../util/errors.js';
+import { counted } from '../output.js';
 import { UsageError } from '../usage.js';
 import type { DataChoice } from './choice.js';
-import { divide, limited, type Parts, partsJson, readParts, some, summaryOf } from './divide.js';
+import { divide, limited, type Parts, partsJson, readParts, someReadable, summaryOf } from './divide.js';
 import { isGrey } from './grey.js';
 import type { OpenedData } from './opened.js';
 import { fittedStatistics } from './statistics.js';
@@ -62,7 +63,7 @@ export async function beginClips(set: ClipSet, choice: DataChoice, options: Begi
     input: { shape: [...shape], mean: [...mean], std: [...std] },
     summary: {
       ...summaryOf(set.classes, parts),
-      notes: bad.size === 0 ? [] : [`${bad.size} clips could not be read and were left out.`],
+      notes: bad.size === 0 ? [] : [`${counted(bad.size, 'clip')} could not be read, and left out.`],
     },
     parts: partsJson(parts, bad),
   };
@@ -81,7 +82,7 @@ export async function reopenClips(
   const gone = [...kept.train, ...kept.validation, ...kept.test].filter((name) => !byName.has(name));
   if (gone.length > 0) {
     throw new UsageError(
-      `${choice.source}: ${gone.length} clips that the run was begun with are gone, such as ${gone[0]}`,
+      `${choice.source}: of the clips that the run was begun with ${gone.length} ${gone.length === 1 ? 'is' : 'are'} gone, such as ${gone[0]}`,
     );
   }
   const found = (names: readonly string[]) => names.map((name) => byName.get(name)!);
@@ -98,9 +99,10 @@ export async function testClips(
 ): Promise<OpenedData> {
   const set = await openClips(choice.source);
   const all = set.test.length > 0 ? set.test : [...set.train, ...set.validation];
-  const asked = some(all, choice.testLimit, flags.seed);
-  const bad = await unreadable(asked, set.classes, { ...flags, shape: shapeOf(input.shape) });
-  const parts = { train: [], validation: [], test: asked.filter(({ name }) => !bad.has(name)) };
+  const look = { ...flags, shape: shapeOf(input.shape) };
+  const badOf = (samples: readonly ClipSample[]) => unreadable(samples, set.classes, look);
+  const test = await someReadable(all, choice.testLimit, flags.seed, badOf);
+  const parts = { train: [], validation: [], test };
   const opened = datasets(set.classes, parts, { source: choice.source }, shapeOf(input.shape), flags.seed, flags);
   return { ...opened, input, summary: summaryOf(set.classes, parts), parts: null };
 }

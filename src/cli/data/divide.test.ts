@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { some } from './divide.js';
+import { some, someReadable } from './divide.js';
 
 interface Sample {
   readonly label: number;
@@ -59,6 +59,23 @@ describe('some', () => {
     for (let seed = 0; seed < 20; seed++)
       for (const { label } of some(samplesOf([9, 9, 9, 9]), 2, seed)) labels.add(label);
     expect([...labels].sort()).toEqual([0, 1, 2, 3]);
+  });
+
+  it('takes the next ones in place of those that cannot be read, and looks at nothing twice', async () => {
+    const samples = samplesOf([20, 20]).map((sample) => ({ ...sample, name: `${sample.id}` }));
+    const isBad = ({ id }: Sample) => id % 2 === 0;
+    const seen: string[] = [];
+    const look = async (asked: typeof samples) => {
+      seen.push(...asked.map(({ name }) => name));
+      return new Set(asked.filter(isBad).map(({ name }) => name));
+    };
+    const left = await someReadable(samples, 7, 5, (asked) => look([...asked]));
+    expect([left.length, left.some(isBad)]).toEqual([7, false]);
+    expect(new Set(seen).size).toBe(seen.length);
+    expect((await someReadable(samples, undefined, 0, (asked) => look([...asked]))).length).toBe(
+      samples.filter((sample) => !isBad(sample)).length,
+    );
+    expect(await someReadable(samples.filter(isBad), 3, 0, (asked) => look([...asked]))).toEqual([]);
   });
 
   it('gives the odd one to the class that is farthest from its share', () => {

@@ -74,6 +74,28 @@ export function some<T extends Labelled>(samples: readonly T[], limit: number | 
   return samples.filter((_, place) => taken.has(place));
 }
 
+/** `some` of those that can be read. `look` names the ones among some samples that cannot; it is asked again where others have to take their places. */
+export async function someReadable<T extends Labelled & { readonly name: string }>(
+  samples: readonly T[],
+  limit: number | undefined,
+  seed: number,
+  look: (samples: readonly T[]) => Promise<ReadonlySet<string>>,
+): Promise<readonly T[]> {
+  const bad = new Set<string>();
+  const good = new Set<string>();
+  for (;;) {
+    const chosen = some(
+      samples.filter(({ name }) => !bad.has(name)),
+      limit,
+      seed,
+    );
+    const unknown = chosen.filter(({ name }) => !good.has(name));
+    if (unknown.length === 0) return chosen;
+    const found = await look(unknown);
+    for (const { name } of unknown) (found.has(name) ? bad : good).add(name);
+  }
+}
+
 /** That of `splitSamples`: a run that an older version began keeps its samples. */
 const stream = 0x70696373;
 

@@ -22,7 +22,7 @@ import type { RunConfig } from '../../io/all.node.js';
 import type { Preprocessing } from '../../models/index.js';
 import { FormatError } from '../../util/errors.js';
 import { columnsOf, type DataChoice } from './choice.js';
-import { defaultShare, limited, type Parts, partsJson, readParts, some, summaryOf } from './divide.js';
+import { defaultShare, limited, type Parts, partsJson, readParts, someReadable, summaryOf } from './divide.js';
 import type { OpenedData } from './opened.js';
 import { pictureStatistics } from './statistics.js';
 
@@ -104,17 +104,18 @@ export async function testPictures(
   flags: OpenPicturesFlags & { readonly limit?: number },
 ): Promise<OpenedData> {
   const own = set.samples.filter(({ split }) => split === 'test');
-  const samples = some(own.length > 0 ? own : [...set.samples], flags.limit, flags.seed);
   const pool = new DecodePool({ workers: flags.workers });
   const cache = cacheOf(flags);
   try {
-    const { broken } = await auditPictures({ ...set, samples }, { pool, cache, preprocessing });
-    for (const { name, reason } of broken) {
-      if (flags.strict) throw new FormatError(`${name}: ${reason}`);
-      flags.onUnreadable?.(name, reason);
-    }
-    const bad = new Set(broken.map(({ name }) => name));
-    const parts = { train: [], validation: [], test: samples.filter(({ name }) => !bad.has(name)) };
+    const test = await someReadable(own.length > 0 ? own : set.samples, flags.limit, flags.seed, async (samples) => {
+      const { broken } = await auditPictures({ ...set, samples }, { pool, cache, preprocessing });
+      for (const { name, reason } of broken) {
+        if (flags.strict) throw new FormatError(`${name}: ${reason}`);
+        flags.onUnreadable?.(name, reason);
+      }
+      return new Set(broken.map(({ name }) => name));
+    });
+    const parts = { train: [], validation: [], test };
     const opened = datasets(set, parts, preprocessing, { source: set.path }, { ...flags, pool, cache });
     return { ...opened, summary: summaryOf(set.classes, parts), parts: null };
   } catch (error) {
@@ -146,7 +147,7 @@ function divide(set: PictureSet, audit: PictureAudit, choice: DataChoice, seed: 
   if (parts.train.length === 0) {
     const [first] = audit.broken;
     throw new FormatError(
-      `${set.path}: no picture that can be read is left to train on${first === undefined ? '' : `; ${first.name}: ${first.reason}`}`,
+      `${set.path}: no picture that can be read is left to train on${first === undefined ? '' : `. The first: ${first.reason}`}`,
     );
   }
   return parts;
