@@ -44,12 +44,12 @@ export async function prepareMemory(
   const { model, options, wanted } = await makeModel(build, shape[0], classes, flags);
   const built = { build, options, numClasses: classes.length };
   const size = sizeFor(built, shape, flags);
+  checkFit(built, [shape[0], ...size], flags);
   if (size.join() !== shape.slice(1).join() && json !== true) {
     print(
       `pictures of ${shape.slice(1).join(' × ')} are brought to ${size.join(' × ')}, the size that ${flags.size === undefined ? `${build.modelName} takes` : '--size asks for'}`,
     );
   }
-  checkFit(built, [shape[0], ...size], flags);
   const data = await divideMemory(whole, choice, format, { seed, size, normalize: null });
   const fits = wanted !== null && wanted.mean.length === shape[0];
   const input = fits ? { ...data.input, mean: [...wanted.mean], std: [...wanted.std] } : data.input;
