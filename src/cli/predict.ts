@@ -6,7 +6,7 @@ import { decodeImage, FileError, type Picture } from '../io/all.node.js';
 import { type Classifier, openClassifier, type RunWeights } from '../train/all.node.js';
 import { FormatError } from '../util/errors.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
-import { print, printable, printJson } from './output.js';
+import { counted, print, printable, printJson } from './output.js';
 import { type PictureFile, pictureFiles } from './picture-files.js';
 import { knowsTexts, predictTexts } from './predict-texts.js';
 import { showPrediction } from './predictions.js';
@@ -44,7 +44,8 @@ export function command(): Command {
     .option('--weights <which>', 'of a run: model (the finished ones), last, best', oneOf(['model', 'last', 'best']))
     .option('--text <text>', 'of a run on texts: the text itself, several times if need be', several, [])
     .option('--lines', 'of a run on texts: every line of the files is a text of its own')
-    .option('--model <name>', 'of a file of weights: which model it is for, where that cannot be told');
+    .option('--model <name>', 'of a file of weights: which model it is for, where that cannot be told')
+    .addHelpText('after', exitCodesHelp);
   return withJson(withDevice(made)).action(async (path: string, given: string[], flags: Flags) => {
     if (flags.text.length > 0 || flags.lines === true || (await knowsTexts(path)))
       return predictTexts(path, given, flags);
@@ -59,10 +60,10 @@ export function command(): Command {
         const picture = await next;
         if (i + 1 < files.length) next = open(files[i + 1], seer, flags);
         if (picture instanceof Error) {
-          if (files.length === 1) throw picture;
           refused++;
           if (flags.json) printJson({ event: 'refused', file: name, message: picture.message });
-          else process.stderr.write(`${pc.red('refused')}  ${printable(picture.message)}\n`);
+          if (files.length === 1) throw picture;
+          if (!flags.json) process.stderr.write(`${pc.red('refused')}  ${printable(picture.message)}\n`);
           continue;
         }
         const [best] = await seer.predict([picture], { top: flags.top });
@@ -76,9 +77,15 @@ export function command(): Command {
   });
 }
 
+const exitCodesHelp = `
+Exit code: 0 when everything was answered; 1 when a picture could not be read, which is named while the others are answered; 2 for a wrong call.
+With --json standard output has one object a line: "prediction" or "refused" for each picture, "error" last where the exit code is not 0.`;
+
 function announce({ modelName, report }: Classifier): void {
   const { loaded, source } = report!;
-  print(pc.dim(`${modelName}, ${loaded.length} tensors${source === null ? '' : ` with the names of ${source}`}`));
+  print(
+    pc.dim(`${modelName}, ${counted(loaded.length, 'tensor')}${source === null ? '' : ` with the names of ${source}`}`),
+  );
 }
 
 /** The picture as the model takes it, or why it cannot be had: one bad file among many is no reason to stop. */
