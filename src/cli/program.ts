@@ -3,7 +3,7 @@
  * Only the subcommand that is called is loaded, so help comes at once.
  */
 
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help, type Option } from 'commander';
 import { subcommands } from './commands.js';
 import { printable } from './output.js';
 import { exitCodes, Interrupted, UsageError } from './usage.js';
@@ -32,6 +32,7 @@ export async function run(args: readonly string[]): Promise<number> {
   program.option('-V, --version', 'print the version');
   for (const command of [program, ...program.commands]) {
     command.exitOverride().showSuggestionAfterError().showHelpAfterError('(--help shows how to call it)');
+    command.configureHelp({ optionDescription });
     command.configureOutput({ outputError: (text, write) => write(text) });
   }
   try {
@@ -44,6 +45,14 @@ export async function run(args: readonly string[]): Promise<number> {
   } catch (error) {
     return report(error, args.includes('--json'));
   }
+}
+
+/** As commander writes it, but "(default: [])" of what may be given several times says nothing. */
+function optionDescription(this: Help, option: Option): string {
+  const { defaultValue } = option;
+  const isEmpty = typeof defaultValue === 'object' && defaultValue !== null && Object.keys(defaultValue).length === 0;
+  const shown = isEmpty ? (Object.create(option, { defaultValue: { value: undefined } }) as Option) : option;
+  return Help.prototype.optionDescription.call(this, shown);
 }
 
 /** Which subcommand the arguments call, directly or as `fovea help train`. */

@@ -1,12 +1,12 @@
 /** `fovea serve RUN`: a trained model behind HTTP, until it is told to stop. */
 
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import pc from 'picocolors';
 import type { Limits, RequestLine, Server } from '../serve/index.node.js';
 import { openClassifier, type RunWeights } from '../train/all.node.js';
 import { readPageScript } from '../web/bundle.node.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
-import { bytes, grouped, print, printJson } from './output.js';
+import { bytes, counted, print, printJson } from './output.js';
 import { amount, milliseconds, oneOf, wholeNumber } from './usage.js';
 import { version } from './version.js';
 
@@ -45,13 +45,18 @@ export function command(): Command {
     )
     .option('--max-batch <n>', 'pictures computed together, at most', wholeNumber(), 16)
     .option('--batch-delay-ms <n>', 'how long a picture waits for others that are on their way', wholeNumber(0), 2)
-    .option('--max-bytes <size>', 'of a request: 500kB, 10MB …', amount, 10_000_000)
-    .option('--max-pixels <n>', 'of a picture, width times height: 50M …', amount, 50_000_000)
-    .option(
-      '--timeout <time>',
-      'of a request, from its first byte to its answer: 500ms, 10s, 2min',
-      milliseconds,
-      10_000,
+    .addOption(
+      new Option('--max-bytes <size>', 'of a request: 500kB, 10MB …').argParser(amount).default(10_000_000, '10MB'),
+    )
+    .addOption(
+      new Option('--max-pixels <n>', 'of a picture, width times height: 50M …')
+        .argParser(amount)
+        .default(50_000_000, '50M'),
+    )
+    .addOption(
+      new Option('--timeout <time>', 'of a request, from its first byte to its answer: 500ms, 10s, 2min')
+        .argParser(milliseconds)
+        .default(10_000, '10s'),
     )
     .option('--queue <n>', 'pictures that may wait; with more the answer is 503', wholeNumber(), 256)
     .option('--weights <which>', 'of a run: model (the finished ones), last, best', oneOf(['model', 'last', 'best']))
@@ -112,10 +117,12 @@ function announce(
     });
   } else {
     const one = batchMilliseconds.get(1)!;
-    print(`${pc.bold(model)}, ${grouped(classes)} classes, ${one.toPrecision(2)} ms a picture`);
+    print(`${pc.bold(model)}, ${counted(classes, 'class', 'classes')}, ${one.toPrecision(2)} ms a picture`);
     print(`listening on ${pc.bold(pc.green(url))}${guarded ? ', with a token' : ''}`);
     print(pc.dim(`  curl --data-binary @picture.jpg ${url}/predict${guarded ? " -H 'Authorization: Bearer …'" : ''}`));
-    print(pc.dim(`  bodies up to ${bytes(limits.maxBytes)}, ${limits.queue} pictures waiting, Ctrl-C stops`));
+    print(
+      pc.dim(`  bodies up to ${bytes(limits.maxBytes)}, ${counted(limits.queue, 'picture')} waiting, Ctrl-C stops`),
+    );
   }
   if (open) {
     process.stderr.write(
