@@ -11,7 +11,7 @@ import { crossEntropy, nll } from '../nn/loss.js';
 import { Adam } from '../optim/index.js';
 import { manualSeed, rand, tensor } from '../tensor/index.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
-import { grouped, print, printJson, table } from './output.js';
+import { counted, grouped, print, printJson, table } from './output.js';
 import { modelNamed } from './summary.js';
 import { preprocessingFor } from './train/picture-settings.js';
 import { oneOf, UsageError, wholeNumber } from './usage.js';
@@ -62,7 +62,7 @@ async function benchData(path: string, flags: Flags): Promise<void> {
   const augment = flags.augment === 'none' ? [] : transforms.presetOf(flags.augment)(preprocessing.crop);
   const { seconds, batch: batchSize, workers } = flags;
   if (!flags.json) {
-    print(`${grouped(set.samples.length)} pictures of ${grouped(set.classes.length)} classes, to ${preprocessing.crop.join(' × ')} …\n`); // biome-ignore format: one line
+    print(`${counted(set.samples.length, 'picture')} of ${counted(set.classes.length, 'class', 'classes')}, to ${preprocessing.crop.join(' × ')} …\n`); // biome-ignore format: one line
   }
   const measured = await measurePictures(set, { preprocessing, augment, workers, seconds, batchSize });
   const step = build === null ? null : await stepRate(build, preprocessing, set.classes.length, flags);
@@ -114,7 +114,7 @@ function rateTable({ rates, workers }: { rates: PictureRates; workers: number },
     return [titles[stage], grouped(Math.round(rates[stage])), own.toFixed(2)];
   });
   if (step !== null)
-    rows.push([`training step of ${flags.model}, ${flags.batch} pictures`, grouped(Math.round(step)), '']);
+    rows.push([`training step of ${flags.model}, ${counted(flags.batch, 'picture')}`, grouped(Math.round(step)), '']);
   const threads = `${workers} ${workers === 1 ? 'thread' : 'threads'}`;
   const right = 'right' as const;
   return table(

@@ -17,7 +17,7 @@ import { loadRun, type RunWeights } from '../train/all.node.js';
 import { exportWeb, type WebExported } from '../web/export.node.js';
 import { exists, isFolder } from './files.js';
 import { newCommand, onDevice, withJson } from './options.js';
-import { bytes, grouped, print, printJson, shape } from './output.js';
+import { bytes, counted, grouped, print, printJson, shape } from './output.js';
 import { modelNamed } from './summary.js';
 import { oneOf, UsageError, wholeNumber } from './usage.js';
 
@@ -213,7 +213,7 @@ async function writeSafetensors(exported: Exported, file: string, { json }: Flag
     printJson({ event: 'export', model: name, files: [{ path: file, bytes: size }], tensors, loadable: named });
     return;
   }
-  print(`${pc.bold(file)}: ${name}, ${bytes(size)}, ${tensors} tensors`);
+  print(`${pc.bold(file)}: ${name}, ${bytes(size)}, ${counted(tensors, 'tensor')}`);
   if (!named)
     print(pc.dim('  the network itself is not among fovea’s models: the file has its weights alone; --onnx has both'));
 }

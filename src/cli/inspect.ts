@@ -5,7 +5,7 @@ import pc from 'picocolors';
 import { countElements, type Inspected, inspectFile } from '../io/all.node.js';
 import { numel } from '../util/shape.js';
 import { newCommand, withJson } from './options.js';
-import { bytes, grouped, print, printJson, shape, table } from './output.js';
+import { bytes, counted, grouped, print, printJson, shape, table } from './output.js';
 
 interface Flags {
   graph?: boolean;
@@ -49,7 +49,7 @@ async function write(file: string, found: Inspected, { graph }: Flags): Promise<
     print(`${await table(columns, rows)}\n`);
   }
   print(
-    `${pc.bold(file)}: ${format}, ${bytes(sizeBytes)}, ${grouped(tensors.length)} tensors with ${grouped(countElements(tensors))} elements`,
+    `${pc.bold(file)}: ${format}, ${bytes(sizeBytes)}, ${counted(tensors.length, 'tensor')} with ${counted(countElements(tensors), 'element')}`,
   );
   for (const [what, text] of Object.entries(facts)) print(`${what}: ${text}`);
   if (steps.length > 0) {

@@ -16,7 +16,7 @@ import { openDevice, setDevice } from '../tensor/index.js';
 import { evaluate, Trainer } from '../train/index.js';
 import { numel } from '../util/shape.js';
 import { type DeviceFlags, newCommand, withDevice, withJson } from './options.js';
-import { bytes, grouped, print, printJson } from './output.js';
+import { bytes, counted, grouped, print, printJson } from './output.js';
 import { modelNamed } from './summary.js';
 import { wholeNumber } from './usage.js';
 import { withKernels } from './with-kernels.js';
@@ -71,7 +71,7 @@ export function command(): Command {
 
 function write(name: string, { batch, inference }: Flags, step: CompiledStep): void {
   const { rows, totals } = describe(step);
-  print(`${pc.bold(name)}, ${inference ? 'inference' : 'one training step with Adam'}, ${grouped(batch)} pictures\n`);
+  print(`${pc.bold(name)}, ${inference ? 'inference' : 'one training step with Adam'}, ${counted(batch, 'picture')}\n`);
   for (const [i, row] of rows.entries()) {
     print(
       `${pc.bold(`${String(i + 1).padStart(3)}  ${row.title}`)}${row.modules.length > 0 ? pc.cyan(`  ${row.modules.join(', ')}`) : ''}`,
@@ -83,7 +83,7 @@ function write(name: string, { batch, inference }: Flags, step: CompiledStep): v
     );
   }
   print(
-    `\n${totals.kernels} kernels (${totals.distinctKernels} different), ${bytes(totals.readBytes)} read, ${bytes(totals.writtenBytes)} written, ` +
+    `\n${counted(totals.kernels, 'kernel')} (${totals.distinctKernels} different), ${bytes(totals.readBytes)} read, ${bytes(totals.writtenBytes)} written, ` +
       `${grouped(totals.macs)} multiply-adds`,
   );
   print(

@@ -175,7 +175,9 @@ describe('fovea train ./clips', () => {
     expect(input.shape).toEqual([1, 16, 96, 96]); // grey, as all of them are
     expect(model.options).toMatchObject({ inChannels: 1, width: 1 });
     expect(data).toMatchObject({ format: 'clips', augment: { duration: 0.9, crop: 0.9, flip: 0.5 } });
-    expect(await readFile(inFolder('runs/clips/report.html'), 'utf8')).toContain('1 clips could not be read');
+    expect(await readFile(inFolder('runs/clips/report.html'), 'utf8')).toContain(
+      '1 clip could not be read, and left out.',
+    );
 
     const all = await command.run('eval', 'runs/clips', 'clips');
     expect([all.code, all.out]).toEqual([0, expect.stringContaining('12 ')]);
@@ -186,7 +188,7 @@ describe('fovea train ./clips', () => {
     });
     await rename(inFolder('clips/left/clip0'), inFolder('clips/left/moved'));
     expect(await refused('eval', 'runs/clips')).toMatch(
-      /1 clips that the run was begun with are gone, such as left\/clip0/,
+      /of the clips that the run was begun with 1 is gone, such as left\/clip0/,
     );
   }, 60_000);
 

@@ -17,7 +17,7 @@ import {
 } from '../train/all.node.js';
 import { kindOfShape, nounOf } from './data/kinds.js';
 import { newCommand, onDevice, withDevice, withJson } from './options.js';
-import { bytes, duration, grouped, print, printJson } from './output.js';
+import { bytes, counted, duration, grouped, print, printJson } from './output.js';
 import { Progress } from './progress.js';
 import { printEvaluation } from './report.js';
 import { quoted, writeRunReport } from './run-report.js';
@@ -230,7 +230,7 @@ async function finish({
   if (result.stopped !== null) print(`stopped early: ${result.stopped}`);
   if (steps > 0)
     print(
-      `trained ${grouped(steps)} steps${rate === null ? '' : ` at ${grouped(Math.round(rate))} ${nounOf(dataset.shape)}/s`}; ${duration(seconds)} from start to finish`,
+      `trained ${counted(steps, 'step')}${rate === null ? '' : ` at ${grouped(Math.round(rate))} ${nounOf(dataset.shape)}/s`}; ${duration(seconds)} from start to finish`,
     );
   print();
   const part = trainer.test === null ? 'validation' : 'test';

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { openTexts, TextDataset, type TextSet, textDatasets, Vocabulary } from '../../data/all.node.js';
 import { fileError } from '../../io/file-error.node.js';
 import { parseJson } from '../../io/schema.js';
+import { counted } from '../output.js';
 import { UsageError } from '../usage.js';
 import type { DataChoice } from './choice.js';
 import { divide, limited, summaryOf } from './divide.js';
@@ -45,7 +46,7 @@ export function divideTexts(set: TextSet, choice: DataChoice, settings: TextSett
     );
   const parts = limited(divided, choice, settings.seed);
   const { train, validation, test } = textDatasets({ classes, leftOut, ...parts }, { vocabulary });
-  const notes = leftOut === 0 ? [] : [`${leftOut} rows without a text or a label were left out.`];
+  const notes = leftOut === 0 ? [] : [`${counted(leftOut, 'row')} without a text or a label left out.`];
   return {
     train,
     validation,
