@@ -67,9 +67,21 @@ describe('fovea', () => {
     expect([code, out]).toEqual([2, '']);
   });
 
+  it('--help shows defaults as one writes them, and none that say nothing', async () => {
+    for (const name of ['train', 'predict', 'summary']) {
+      expect((await fovea(name, '--help')).out).not.toMatch(/default: *(\[\]|\{\})/);
+    }
+    const help = (await fovea('serve', '--help')).out.replaceAll(/\s+/g, ' ');
+    for (const shown of ['500kB, 10MB … (default: 10MB)', '50M … (default: 50M)', '2min (default: 10s)'])
+      expect(help).toContain(shown);
+    expect((await fovea('predict', '--help')).out).toMatch(
+      /^Exit code: 0 when everything was answered; 1 when a picture could not be read/m,
+    );
+  });
+
   it('fails with exit code 1 where there is no run, in JSON too', async () => {
     const plain = await fovea('eval', 'nowhere');
-    expect([plain.code, plain.err]).toEqual([1, 'error: nowhere holds no run: there is no config.json in it\n']);
+    expect([plain.code, plain.err]).toEqual([1, 'error: nowhere is not there\n']);
     const json = await fovea('eval', 'nowhere', '--json');
     expect(json.code).toBe(1);
     expect(last(json.out)).toMatchObject({ event: 'error', name: 'FileError' });
@@ -200,11 +212,36 @@ describe('fovea train on CIFAR', () => {
       input: { shape: [3, 32, 32] },
     });
     expect(last((await fovea('eval', run, '--json')).out)).toMatchObject({ accuracy: 1 });
-    const wrong = await fovea('train', files, '--model', 'lenet5');
-    expect(wrong.code).toBe(2);
-    expect(wrong.err).toContain(
-      'lenet5 is made for pictures of [1, 28, 28]; these have [3, 32, 32], which it cannot take',
+  });
+
+  it('brings pictures to the size of a model that takes one only, and says which that is', async () => {
+    const files = join(folder, 'cifar');
+    const trained = await fovea(
+      'train',
+      files,
+      '--model',
+      'lenet5',
+      '--limit',
+      '60',
+      '--no-report',
+      '--out',
+      'runs/l5',
     );
+    expect(trained.out).toMatch(/^pictures of 32 × 32 are brought to 28 × 28, the size that lenet5 takes$/m);
+    expect(trained.out).toMatch(/^trained 1 step; /m);
+    expect((await RunFolder.open(join(folder, 'runs/l5'))).config.input.shape).toEqual([3, 28, 28]);
+    const measured = last((await fovea('eval', 'runs/l5', '--json')).out);
+    expect(measured).toMatchObject({ count: 16 });
+    expect((await fovea('eval', 'runs/l5', files, '--json')).out).toContain(`"loss":${measured.loss}`);
+    const asked = await fovea('train', files, '--model', 'resnet18', '--size', '24', '--limit', '8', '--test-limit', '4', '--no-report', '--out', 'runs/r24', '--json'); // biome-ignore format: a command
+    expect([asked.err, (await RunFolder.open(join(folder, 'runs/r24'))).config.input.shape]).toEqual(['', [3, 24, 24]]);
+    const wrong = await fovea('train', files, '--model', 'lenet5', '--size', '32');
+    expect([wrong.code, wrong.err, wrong.out]).toEqual([
+      2,
+      'error: lenet5 takes pictures of 28 × 28: leave --size out, or --size 28.\n',
+      '',
+    ]);
+    expect((await fovea('eval', 'runs/l6')).err).toBe('error: runs/l6 is not there. Did you mean runs/l5?\n');
   });
 
   it('goes on from weights, with layers frozen and another head; names pictures and lists tensors by the file alone', async () => {
@@ -327,6 +364,14 @@ describe('fovea train', () => {
     expect(records(several.out)[0].top).toEqual(
       records((await fovea('predict', 'runs/a', 'ink.png', '--invert', '--json')).out)[0].top,
     );
+    const alone = await fovea('predict', 'runs/a', 'scans/broken.png', '--json');
+    expect([
+      alone.code,
+      alone.out
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line).event),
+    ]).toEqual([1, ['refused', 'error']]);
     const piped = start('predict', 'runs/a', '-', '--top', '10', '--json');
     piped.child.stdin!.end(await readFile(join(folder, 'digit.png')));
     expect(records((await piped.ended).out)[0]).toMatchObject({ file: '(standard input)', top: both[0].top });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Command, last, records } from '../../test/command.js';
+import { heicHeader } from '../../test/heic.js';
 import { pixels } from '../../test/pictures.js';
 import { readSafetensors } from '../io/index.node.js';
 
@@ -84,6 +85,49 @@ describe('a folder of photographs', () => {
       await writeFile(join(folder, 'others', name, 'a.png'), await readFile(join(folder, 'photos/grass/00.png')));
     expect((await fovea('eval', 'runs/a', 'others')).err).toContain(
       "The data has a class 'sand', which the model does not know",
+    );
+  });
+
+  it('may have HEIC of phones in it, which is counted and named with what to do', async () => {
+    for (const name of ['grass', 'brick']) {
+      await mkdir(join(folder, 'phone', name), { recursive: true });
+      for (let i = 0; i < 6; i++) {
+        await cp(
+          join(folder, 'photos', name, `0${3 * Math.floor(i / 3)}.png`),
+          join(folder, 'phone', name, `${i}.png`),
+        );
+        await writeFile(join(folder, 'phone', name, `IMG_${i}.HEIC`), heicHeader());
+      }
+    }
+    const avif = await sharp(join(folder, 'photos/grass/01.jpeg')).avif().toBuffer();
+    await writeFile(join(folder, 'phone/grass/saved.heif'), avif); // pictures that can be decoded count, whatever they are called
+    const message = 'IMG_0.HEIC cannot be decoded: HEIC is not read here, convert it to JPEG or PNG';
+    const trained = await fovea('train', 'phone', ...small.slice(0, -1), '--no-report', '--out', 'runs/phone');
+    expect([trained.code, trained.err]).toEqual([0, '']);
+    expect(trained.out).toMatch(
+      /^- 12 pictures cannot be read and are left out\n +brick\/IMG_0\.HEIC cannot be decoded: HEIC is not read here, convert it to JPEG or PNG$/m,
+    );
+    const asked = await fovea('predict', 'runs/phone', 'phone/grass', '--json');
+    expect([asked.code, records(asked.out).filter(({ event }) => event === 'prediction').length]).toEqual([1, 7]);
+    expect(records(asked.out)).toContainEqual({
+      event: 'refused',
+      file: 'phone/grass/IMG_0.HEIC',
+      message: `phone/grass/${message}`,
+    });
+    const measured = await fovea('eval', 'runs/phone', 'phone', '--limit', '5', '--json');
+    expect(last(measured.out)).toMatchObject({ event: 'evaluation', count: 5 }); // what cannot be read is no part of the five
+    const all = await fovea('eval', 'runs/phone', 'phone', '--limit', '40', '--json');
+    expect(last(all.out)).toMatchObject({ count: 13 });
+    await mkdir(join(folder, 'heic/a'), { recursive: true });
+    await mkdir(join(folder, 'heic/b'), { recursive: true });
+    for (const name of ['a', 'b']) await writeFile(join(folder, 'heic', name, 'IMG_0.HEIC'), heicHeader());
+    expect((await fovea('train', 'heic', ...small)).err).toContain(`is left to train on. The first: a/${message}`);
+  });
+
+  it('says which classes a teacher knows where they are others', async () => {
+    const { err } = await fovea('train', 'mnist', '--model', 'lenet5', '--limit', '20', '--distill', 'runs/a', '--out', 'runs/taught'); // biome-ignore format: a command
+    expect(err).toContain(
+      'the teacher knows brick, grass, the samples are of 0, 1, 2, 3, 4, 5 … (10 classes); both need',
     );
   });
 
