@@ -140,7 +140,7 @@ describe('fovea train data.npz', () => {
 
   it('says which models fit', async () => {
     expect(await refused('train', 'x.npy,y.npy', '--model', 'lenet5')).toContain(
-      'lenet5 is made for pictures of [1, 28, 28]; these have [1, 64, 2]',
+      'lenet5 takes pictures of 28 × 28; these have 64 × 2. These sizes fit mobilenet_v2 and resnet18',
     );
     expect(await refused('train', 'x.npy', '--model', 'resnet1d18')).toContain(
       'Name both, with a comma between them: fovea train x.npy,y.npy',
