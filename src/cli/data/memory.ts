@@ -3,9 +3,9 @@
 import {
   type Batch,
   cifar,
+  contain,
   type Dataset,
   mnist,
-  resize,
   split,
   type TransformContext,
   take,
@@ -81,7 +81,7 @@ function sized(dataset: Dataset, [height, width]: MemoryOptions['size']): Datase
   return ownHeight === height && ownWidth === width ? dataset : new Resized(dataset, [height, width]);
 }
 
-/** Pictures of another data set, each brought to one size when it is asked for: they stay in memory as small as they are. */
+/** Pictures of another data set, each shown whole at one size when it is asked for, as `predict` shows them; they stay in memory as small as they are. */
 class Resized implements Dataset {
   readonly shape: readonly [channels: number, height: number, width: number];
 
@@ -109,10 +109,13 @@ class Resized implements Dataset {
     const [channels, height, width] = this.shape;
     const [, fromHeight, fromWidth] = this.dataset.shape;
     const [from, to] = [channels * fromHeight * fromWidth, channels * height * width];
+    const [mean, std] = [new Array<number>(channels).fill(0), new Array<number>(channels).fill(1)];
+    const crop = [height, width] as const;
+    const preprocessing = { resize: crop, crop, interpolation: 'bilinear', mean, std } as const;
     const out = new Uint8Array(indices.length * to);
     for (let i = 0; i < indices.length; i++) {
       const data = inputs.subarray(i * from, (i + 1) * from) as Uint8Array; // these formats are of bytes
-      out.set(resize({ data, shape: [channels, fromHeight, fromWidth] }, height, width).data, i * to);
+      out.set(contain({ data, shape: [channels, fromHeight, fromWidth] }, preprocessing).data, i * to);
     }
     return { inputs: out, labels, shape: [indices.length, ...this.shape] };
   }
