@@ -148,7 +148,7 @@ describe('fovea serve', () => {
   });
 
   it.each([
-    [['serve', 'nothing'], 1, 'nothing holds no run'],
+    [['serve', 'nothing'], 1, 'nothing is not there'],
     [['serve', '.', '--port', '-1'], 2, 'It is a whole number from 0 to 65535.'],
     [['serve', '.', '--port', '99999'], 2, 'It is a whole number from 0 to 65535.'],
     [['serve', '.', '--max-bytes', 'much'], 2, 'It is a number such as 500kB, 10MB or 50M.'],
