@@ -14,6 +14,8 @@ export interface CkaOptions {
   readonly otherLayers?: readonly string[];
   /** What the other model sees, where it takes pictures of another size or scale: the same pictures in the same order. */
   readonly otherInputs?: Tensor;
+  /** Called as layers of both models are done. */
+  readonly onProgress?: (done: number, total: number) => void;
 }
 
 export interface Cka {
@@ -32,14 +34,12 @@ export async function compareByCka(model: Module, other: Module, x: Tensor, opti
   const count = x.shape[0];
   if (count < 3)
     throw new ConfigError(`compareByCka: ${count} pictures tell nothing; pass at least 3, better a hundred`);
-  const [rows, columns] = [
-    grams(model, x, options.layers),
-    model === other && options.otherInputs === undefined && options.otherLayers === options.layers
-      ? null
-      : grams(other, options.otherInputs ?? x, options.otherLayers),
-  ];
-  const left = await read(rows);
-  const right = columns === null ? left : await read(columns);
+  const same = model === other && options.otherInputs === undefined && options.otherLayers === options.layers;
+  const rows = grams(model, x, options.layers);
+  const columns = same ? [] : grams(other, options.otherInputs ?? x, options.otherLayers);
+  const total = rows.length + columns.length;
+  const left = await read(rows, (done) => options.onProgress?.(done, total));
+  const right = same ? left : await read(columns, (done) => options.onProgress?.(rows.length + done, total));
   const matrix = left.map(({ gram: a, norm: p }) =>
     right.map(({ gram: b, norm: q }) => (p * q > 0 ? dot(a, b) / (p * q) : 0)),
   );
@@ -69,8 +69,18 @@ function grams(model: Module, x: Tensor, paths: readonly string[] | undefined): 
   });
 }
 
-async function read(list: readonly Gram[]): Promise<{ path: string; gram: Float32Array; norm: number }[]> {
-  await realize(...list.map(({ gram }) => gram));
+/** In a few rounds, so that one sees how far it is: layers that many layers lie before are computed again in each. */
+const rounds = 6;
+
+async function read(
+  list: readonly Gram[],
+  onDone: (done: number) => void,
+): Promise<{ path: string; gram: Float32Array; norm: number }[]> {
+  const size = Math.ceil(list.length / rounds);
+  for (let from = 0; from < list.length; from += size) {
+    await realize(...list.slice(from, from + size).map(({ gram }) => gram));
+    onDone(Math.min(from + size, list.length));
+  }
   return Promise.all(
     list.map(async ({ path, gram }) => {
       const values = (await gram.data()) as Float32Array;

@@ -10,7 +10,7 @@ export type { CamExplanation, CamOptions } from './cam.js';
 export { type Cka, type CkaOptions, compareByCka } from './cka.js';
 export { type ColorMap, colorMaps, colorTable } from './color-map.js';
 export { eigenCam } from './eigen-cam.js';
-export { type Embedding, type EmbedOptions, embed } from './embed.js';
+export { type Embedding, type EmbedOptions, embed, ready } from './embed.js';
 export { type FeatureMapOptions, type FeatureMaps, featureMaps } from './feature-maps.js';
 export { type FilterOptions, type Filters, filters, firstConvolution } from './filters.js';
 export { gradCam } from './grad-cam.js';
@@ -26,8 +26,9 @@ export {
   integratedGradients,
 } from './integrated-gradients.js';
 export { layerCam } from './layer-cam.js';
-export { mapLayerPaths } from './layers.js';
+export { channelLayers, mapLayerPaths } from './layers.js';
 export { type ExplainMethod, methods } from './methods.js';
+export { type Neighbours, nearest, neighbours } from './neighbours.js';
 export { type OcclusionOptions, occlusion } from './occlusion.js';
 export { type PrincipalComponents, principalComponents } from './pca.js';
 export {
@@ -45,6 +46,9 @@ export {
   type EffectiveField,
   effectiveReceptiveField,
   type FieldBox,
+  fieldBox,
+  type LayerField,
+  layerFields,
   receptiveField,
   type UnitField,
 } from './receptive-field.js';

@@ -134,3 +134,13 @@ function layerAt(path: string, answers: readonly Answer[], x: Tensor, layers: re
   }
   return { path, output: answer.output, form };
 }
+
+/** Layers that give each picture numbers by channel, as maps or as rows, with how many: what `maximizeActivations` can ask. */
+export function channelLayers(model: Module, x: Tensor): { path: string; channels: number }[] {
+  const found = new Map<string, number>();
+  for (const { path, output } of listen(model, x).answers) {
+    const channels = output.ndim === 2 ? output.shape[1] : mapForm(output.shape, x.shape)?.channels;
+    if (path !== '' && output.shape[0] === x.shape[0] && channels !== undefined) found.set(path, channels);
+  }
+  return [...found].map(([path, channels]) => ({ path, channels }));
+}

@@ -7,7 +7,7 @@ import { type FieldOf, type Module, receptiveFields } from '../nn/index.js';
 import { Generator, grad, randn, realize, type Tensor, zeros } from '../tensor/index.js';
 import { ConfigError } from '../util/errors.js';
 import { type Answer, checkPictures, listen } from './ask.js';
-import { mapForm, toMaps } from './layers.js';
+import { mapForm, mapLayers, toMaps } from './layers.js';
 
 /** A rectangle of input pixels, ends included; it may reach over the picture's edge into the padding. */
 export interface FieldBox {
@@ -39,6 +39,30 @@ export function receptiveField(
   const field = receptiveFields([output.current], x.current).get(output.current);
   if (field === undefined) throw new ConfigError(`receptiveField: ${path} does not depend on the picture`);
   return { field, box: fieldBox(field, unit, inputShape) };
+}
+
+export interface LayerField {
+  readonly path: string;
+  /** [channels, height, width] of the layer's maps. */
+  readonly shape: readonly [channels: number, height: number, width: number];
+  readonly field: FieldOf;
+}
+
+/** The theoretical fields of all layers with maps, in the order in which the model calls them. Nothing is computed. */
+export function layerFields(
+  model: Module,
+  inputShape: readonly [channels: number, height: number, width: number],
+): LayerField[] {
+  const x = zeros([1, ...inputShape]);
+  const layers = mapLayers(listen(model, x).answers, x.shape);
+  const fields = receptiveFields(
+    layers.map(({ output }) => output.current),
+    x.current,
+  );
+  return layers.flatMap(({ path, output, form: { channels, height, width } }) => {
+    const field = fields.get(output.current);
+    return field === undefined ? [] : [{ path, shape: [channels, height, width] as const, field }];
+  });
 }
 
 /** The pixels that the unit at (y, x) sees. */

@@ -3,6 +3,7 @@
  * UMAP. Seeded, and started from the principal components, so that the same data give the same picture.
  */
 
+import { Random } from '../data/index.js';
 import { ConfigError } from '../util/errors.js';
 import { principalComponents } from './pca.js';
 
@@ -11,6 +12,8 @@ export interface TsneOptions {
   readonly perplexity?: number;
   /** Steps of the descent, default 750; attraction is 12-fold in the first 250. */
   readonly iterations?: number;
+  /** Moves the start a little, so that another seed gives another map. Left out: the principal components alone. */
+  readonly seed?: number;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -21,7 +24,7 @@ export interface TsneOptions {
 export async function tsne(
   points: ArrayLike<number>,
   [count, features]: readonly [count: number, features: number],
-  { perplexity = 30, iterations = 750, onProgress }: TsneOptions = {},
+  { perplexity = 30, iterations = 750, seed, onProgress }: TsneOptions = {},
 ): Promise<Float64Array> {
   if (count > 5000)
     throw new ConfigError(
@@ -33,7 +36,7 @@ export async function tsne(
     );
   }
   const p = affinities(points, count, features, perplexity);
-  const y = start(points, count, features);
+  const y = start(points, count, features, seed);
   const gradient = new Float64Array(2 * count);
   const velocity = new Float64Array(2 * count);
   const gains = new Float64Array(2 * count).fill(1);
@@ -98,8 +101,8 @@ function fillRow(squares: Float64Array, row: Float64Array, i: number, entropy: n
   }
 }
 
-/** The first two principal components, the first with a deviation of 10⁻⁴. */
-function start(points: ArrayLike<number>, count: number, features: number): Float64Array {
+/** The first two principal components, the first with a deviation of 10⁻⁴; with a seed, a tenth of that is random. */
+function start(points: ArrayLike<number>, count: number, features: number, seed: number | undefined): Float64Array {
   const k = Math.min(2, features);
   const { scores, variances } = principalComponents(points, [count, features], k);
   const scale = 1e-4 / (Math.sqrt(variances[0]) || 1);
@@ -108,6 +111,10 @@ function start(points: ArrayLike<number>, count: number, features: number): Floa
   for (let i = 0; i < count; i++) {
     y[2 * i] = scores[i * k] * scale;
     y[2 * i + 1] = k > 1 ? scores[i * k + 1] * scale : 1e-5 * Math.sin(i);
+  }
+  if (seed !== undefined) {
+    const random = new Random(seed);
+    for (let i = 0; i < y.length; i++) y[i] += random.normal(0, 1e-5);
   }
   return y;
 }

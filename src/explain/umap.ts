@@ -39,6 +39,7 @@ export async function umap(
   for (let epoch = 0; epoch < epochs; epoch++) {
     fit.step();
     onProgress?.(epoch + 1, epochs);
+    if (epoch % 10 === 9) await new Promise((resolve) => setTimeout(resolve)); // a page stays alive
   }
   return Float64Array.from(fit.getEmbedding().flat());
 }
