@@ -99,6 +99,70 @@ describe('fovea explain', () => {
       expect((await size(name))[0]).toBeGreaterThan(40);
   });
 
+  it('makes up the pictures that classes and channels answer to most, alike for one seed', async () => {
+    const climb = ['explain', 'net.safetensors', '--steps', '12', '--json', '--maximize'];
+    const { code, out } = await fovea(...climb, 'classes', '--out', 'max.png');
+    expect(code).toBe(0);
+    const made = records(out);
+    expect(made.map(({ event, class: c }) => [event, c])).toEqual([
+      ...['ash', 'beech', 'cedar', 'date'].map((c) => ['maximized', c]),
+      ['saved', undefined],
+    ]);
+    for (const { before, after } of made.slice(0, 4)) expect(after).toBeGreaterThan(before as number);
+    expect(await size('max.png')).toEqual([expect.any(Number), 3 * 224 + 2 * 12 + 40]);
+    const bytes = await readFile(file('max.png'));
+    expect((await fovea(...climb, 'classes', '--out', 'max.png')).out).toBe(out);
+    expect((await readFile(file('max.png'))).equals(bytes)).toBe(true);
+    expect(records((await fovea(...climb, 'classes:date', '--seed', '9')).out)[0]).toMatchObject({
+      class: 'date',
+      seed: 9,
+    });
+    const channels = records((await fovea(...climb, 'layer2:0-1,7')).out).slice(0, 3);
+    expect(channels.map(({ layer, index }) => [layer, index])).toEqual([0, 1, 7].map((k) => ['layer2', k]));
+    const words = await fovea('explain', 'net.safetensors', '--steps', '2', '--maximize');
+    expect(words.out).toMatch(/it shows what the class is told by, not a picture of it\.\nsaved maximized\.png\n$/);
+  }, 60_000);
+
+  it('lists receptive fields, and draws what units listen to', async () => {
+    const asked = ['explain', 'net.safetensors', '--receptive-field'];
+    const all = records((await fovea(...asked, 'all', '--json')).out);
+    // 3 × 3 convolutions: 1 + 2 · (one, and two in each of three blocks), doubled steps after each stage.
+    const field = (layer: string) => all.find((row) => row.layer === layer);
+    expect(field('conv1')).toMatchObject({ size: [3, 3], jump: [1, 1], start: [0, 0], shape: [16, 32, 32] });
+    expect(field('layer1')).toMatchObject({ size: [15, 15], jump: [1, 1] });
+    expect(field('layer2')).toMatchObject({
+      size: [37, 37],
+      jump: [2, 2],
+      box: { top: -2, left: -2, bottom: 34, right: 34 },
+    });
+    expect(field('layer3')).toMatchObject({ size: [81, 81], jump: [4, 4], all: false });
+    const { code, out } = await fovea(...asked, 'layer1,layer2', '--samples', '2', '--out', 'fields.png');
+    expect(code).toBe(0);
+    expect(out).toMatch(
+      /^layer +maps +sees +stride +start +listens to\nlayer1 +16 × 32 × 32 +15 × 15 +1 × 1 +0 +\d+(\.\d)? × /,
+    );
+    expect(out).toContain('the middle counts most (Luo et al. 2016)');
+    expect(await size('fields.png')).toEqual([expect.any(Number), 2 * 224 + 12 + 40]);
+    const seen = records(
+      (await fovea('explain', 'net.safetensors', 'a.png', ...asked.slice(2), 'layer1', '--out', 'f.png', '--json')).out,
+    );
+    expect(seen[0].effectiveSize).toBeLessThanOrEqual(15);
+    expect(seen[0].effectiveSize).toBeGreaterThan(3);
+  }, 60_000);
+
+  it.each([
+    [['--maximize', 'clases'], "There is no layer 'clases'. Did you mean classes?"],
+    [['--maximize', 'layer1:16'], "layer1 has channels 0 to 15, such as layer1:0-3,15; not '16'."],
+    [['--maximize', 'classes:beach'], "There is no class 'beach'. Did you mean beech?"],
+    [['--maximize', '--filters'], '--filters and --maximize are two answers: ask for one at a time.'],
+    [['--receptive-field', 'layer9'], "There is no layer with maps 'layer9'. Did you mean layer1?"],
+    [['a.png', '--receptive-field'], 'add --out fields.png'],
+    [['a.png', '--maximize', 'classes'], '--maximize makes its own pictures: call it without a.png.'],
+  ])('%j is refused with advice', async (args, message) => {
+    const { code, err } = await fovea('explain', 'net.safetensors', ...args);
+    expect([code, err.includes(message)], err).toEqual([2, true]);
+  });
+
   it.each([
     [['--method', 'gradcam'], "There is no method 'gradcam'. Did you mean grad-cam?"],
     [['--class', 'cedra'], "There is no class 'cedra'. Did you mean cedar?"],

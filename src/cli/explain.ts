@@ -3,30 +3,30 @@
 import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
 import pc from 'picocolors';
-import { batchTensors, normalizeTensor, resize } from '../data/index.js';
+import { batchTensors, normalizeTensor } from '../data/index.js';
 import {
-  colorize,
   type ExplainMethod,
   type Explanation,
-  enlarge,
   featureMaps,
   filters,
   type HeatSummary,
   mapLayerPaths,
   methods,
-  overlay,
   type SanityStep,
   sanityCheck,
   summarizeHeat,
 } from '../explain/index.js';
-import { decodeImage, type Picture, writeFileAtomic } from '../io/all.node.js';
+import { decodeImage, type Picture } from '../io/all.node.js';
 import type { Tensor } from '../tensor/index.js';
 import { type Classifier, openClassifier, type Prediction, type RunWeights } from '../train/all.node.js';
 import { suggest } from '../util/errors.js';
+import { drawFields } from './explain-fields.js';
+import { drawMaximized } from './explain-maximize.js';
+import { checkPng, classNamed, heated, isLive, large, plain, rounded, save } from './explain-parts.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
 import { percent, print, printable, printJson, table } from './output.js';
 import { pictureFiles } from './picture-files.js';
-import { type Cell, drawSheet, type Sheet } from './picture-sheet.js';
+import type { Cell } from './picture-sheet.js';
 import { withProgress } from './task-progress.js';
 import { oneOf, UsageError, wholeNumber } from './usage.js';
 
@@ -38,6 +38,10 @@ interface Flags extends DeviceFlags {
   featureMaps?: string | true;
   filters?: string | true;
   sanity?: boolean;
+  maximize?: string | true;
+  receptiveField?: string | true;
+  steps: number;
+  seed: number;
   samples?: number;
   invert?: boolean;
   weights?: RunWeights;
@@ -53,6 +57,10 @@ export function command(): Command {
     'fovea explain runs/pets cat.jpg dog.jpg --method grad-cam,occlusion,smooth-grad --class cat --out why.png',
     'fovea explain runs/pets cat.jpg --feature-maps layer1,layer4',
     'fovea explain runs/pets --filters',
+    'fovea explain runs/pets --maximize classes --out max.png     what picture is each class after?',
+    'fovea explain runs/pets --maximize layer3:0-7,12 --seed 1',
+    'fovea explain runs/pets --receptive-field all',
+    'fovea explain runs/pets cat.jpg --receptive-field layer2,layer4 --out fields.png',
     'fovea explain runs/pets cat.jpg --method grad-cam,guided-backprop --sanity     does the map depend on the weights?',
   )
     .argument('<run>', 'the folder of a run, or a file of weights: .safetensors, .pth, .pt')
@@ -66,7 +74,7 @@ export function command(): Command {
     .option('--class <name>', 'the class to explain: its name or number; top takes the likeliest', 'top')
     .option(
       '--out <file.png>',
-      'where to write the pictures (default: explain.png, feature-maps.png, filters.png, sanity.png)',
+      'where to write the pictures (default: explain.png, feature-maps.png, filters.png, sanity.png, maximized.png)',
     )
     .option(
       '--feature-maps [layers]',
@@ -75,8 +83,18 @@ export function command(): Command {
     .option('--filters [layer]', 'draw the filters of a convolution; left out, of the first')
     .option('--sanity', 'randomise the weights layer by layer from the top: do the maps change?')
     .option(
+      '--maximize [what]',
+      'make up the pictures that are answered most: classes, classes:cat,dog, a layer, or some of its channels such as layer3:0-7,12 (left out: classes)',
+    )
+    .option(
+      '--receptive-field [layers]',
+      'how much of a picture a unit of each layer sees: layers with commas between, or all; with --out also what it listens to',
+    )
+    .option('--steps <n>', 'of --maximize: steps of the climb', wholeNumber(), 256)
+    .option('--seed <n>', 'of --maximize and of the noise that --receptive-field is measured with', wholeNumber(0), 0)
+    .option(
       '--samples <n>',
-      'masks of rise, noisy copies of smooth-grad, steps of integrated-gradients',
+      'masks of rise, noisy copies of smooth-grad, steps of integrated-gradients, pictures of noise for --receptive-field',
       wholeNumber(2),
     )
     .option('--invert', 'exchange light and dark first')
@@ -84,15 +102,31 @@ export function command(): Command {
     .option('--model <name>', 'of a file of weights: which model it is for, where that cannot be told')
     .addHelpText('after', `\nMethods:\n${methods.map((m) => `  ${m.name.padEnd(22)}${m.summary}`).join('\n')}`);
   return withJson(withDevice(made)).action(async (path: string, given: string[], flags: Flags) => {
+    checkOneThing(flags);
+    if (flags.out !== undefined) checkPng(flags.out);
     const seer = await openClassifier(path, flags);
     await onDevice(flags, async () => {
       if (flags.filters !== undefined) return drawFilters(seer, flags);
+      if (flags.maximize !== undefined) return drawMaximized(seer, given, flags);
+      if (flags.receptiveField !== undefined) {
+        return drawFields(seer, given.length === 0 ? [] : await read(given, seer, flags), flags);
+      }
       const pictures = await read(given, seer, flags);
       if (flags.featureMaps !== undefined) return drawFeatureMaps(seer, pictures, flags);
       if (flags.sanity) return checkSanity(seer, pictures, flags);
       return explain(seer, pictures, flags);
     });
   });
+}
+
+/** What takes the place of heat maps, each by its option. */
+const others = ['featureMaps', 'filters', 'sanity', 'maximize', 'receptiveField'] as const;
+
+function checkOneThing(flags: Flags): void {
+  const asked = others.filter((name) => flags[name] !== undefined);
+  if (asked.length < 2) return;
+  const names = asked.map((name) => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
+  throw new UsageError(`${names.join(' and ')} are two answers: ask for one at a time.`);
 }
 
 interface Shown {
@@ -104,9 +138,6 @@ interface Shown {
   /** The class to be explained, and how likely the model finds it. */
   readonly asked: Prediction;
 }
-
-/** Pictures small on a screen are enlarged to about this many pixels. */
-const shownSize = 224;
 
 async function explain(seer: Classifier, pictures: readonly Shown[], flags: Flags): Promise<void> {
   const rows: Cell[][] = [];
@@ -277,29 +308,16 @@ async function read(given: readonly string[], seer: Classifier, flags: Flags): P
     const { inputs } = batchTensors(batch);
     const x = normalizeTensor(inputs, seer.normalize.mean, seer.normalize.std);
     if (shown.length === 0) checkLayer(seer, x, flags.layer);
+    const asked = flags.class === 'top' ? best[0].index : classNamed(flags.class, seer.classes);
     shown.push({
       name: file.name,
       picture,
       x,
       best,
-      asked: best.find((p) => p.index === classNamed(flags.class, seer, best))!,
+      asked: best.find((p) => p.index === asked)!,
     });
   }
   return shown;
-}
-
-function classNamed(text: string, { classes }: Classifier, best: readonly Prediction[]): number {
-  if (text === 'top') return best[0].index;
-  const exact = classes.indexOf(text);
-  if (exact >= 0) return exact;
-  const folded = classes.findIndex((name) => name.toLowerCase() === text.toLowerCase());
-  if (folded >= 0) return folded;
-  const number = Number(text);
-  if (text.trim() !== '' && Number.isInteger(number) && number >= 0 && number < classes.length) return number;
-  const near = suggest(text, [...classes]);
-  throw new UsageError(
-    `There is no class '${text}'${near === null ? `: there are ${classes.slice(0, 8).join(', ')}${classes.length > 8 ? ' …' : ''}` : `. Did you mean ${near}?`}`,
-  );
 }
 
 function checkLayer({ model }: Classifier, x: Tensor, layer: string): void {
@@ -324,59 +342,8 @@ function methodsNamed(text: string): readonly ExplainMethod[] {
   });
 }
 
-async function save(sheet: Sheet, out: string, { json }: Flags): Promise<void> {
-  if (!/\.png$/i.test(out))
-    throw new UsageError(`--out writes PNG: name the file something.png, not '${basename(out)}'.`);
-  const { png, words } = await drawSheet(sheet);
-  await writeFileAtomic(out, png);
-  if (json) return printJson({ event: 'saved', file: out, sizeBytes: png.length });
-  if (!words && sheet.heads !== undefined) print(`columns: ${sheet.heads.join(' | ')}`);
-  print(pc.dim(`saved ${out}`));
-}
-
-/** Small pictures with their pixels as blocks, so that one sees what the model sees. */
-function large(picture: Picture): Picture {
-  const [channels, height, width] = picture.shape;
-  const factor = Math.max(1, Math.round(shownSize / Math.max(height, width)));
-  const [red, green, blue] = [0, Math.min(1, channels - 1), channels - 1].map((c) =>
-    picture.data.subarray(c * height * width, (c + 1) * height * width),
-  );
-  const data = new Uint8Array(3 * height * width);
-  for (const [c, plane] of [red, green, blue].entries()) data.set(plane, c * height * width);
-  return enlarge({ data, shape: [3, height, width] }, factor);
-}
-
-/** Heat over the enlarged picture; the heat is smooth, whatever the pixels are. */
-function heated(picture: Picture, heat: Float32Array): Picture {
-  const base = large(picture);
-  return overlay(base, enlargedHeat(picture, heat, base));
-}
-
-function plain(picture: Picture, heat: Float32Array): Picture {
-  const base = large(picture);
-  return colorize(enlargedHeat(picture, heat, base), [base.shape[1], base.shape[2]]);
-}
-
-function enlargedHeat(
-  { shape: [, height, width] }: Picture,
-  heat: Float32Array,
-  { shape: [, h, w] }: Picture,
-): Float32Array {
-  if (h === height) return heat;
-  const bytes = Uint8Array.from(heat, (v) => Math.round(255 * v));
-  return Float32Array.from(resize({ data: bytes, shape: [1, height, width] }, h, w).data, (v) => v / 255);
-}
-
 function captionOf({ asked, best }: Shown): string {
   const top = best[0];
   const first = `${asked.name} ${percent(asked.probability, 1)}`;
   return top.index === asked.index ? first : `${first} (likeliest: ${top.name} ${percent(top.probability, 1)})`;
-}
-
-function isLive({ json }: Flags): boolean {
-  return !json && process.stderr.isTTY === true;
-}
-
-function rounded(value: number): number {
-  return Number(value.toPrecision(5));
 }

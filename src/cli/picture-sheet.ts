@@ -20,6 +20,8 @@ export interface Sheet {
   readonly rows: readonly (readonly Cell[])[];
   /** Explains the colours of heat, at the bottom. */
   readonly legend?: readonly [cold: string, hot: string];
+  /** All pictures are of one kind: the first of a row does not stand out. */
+  readonly even?: boolean;
 }
 
 const margin = 20;
@@ -41,7 +43,13 @@ interface Text {
 }
 
 /** The sheet's bytes as PNG, and whether its words are on it. */
-export async function drawSheet({ title, heads, rows, legend }: Sheet): Promise<{ png: Uint8Array; words: boolean }> {
+export async function drawSheet({
+  title,
+  heads,
+  rows,
+  legend,
+  even = false,
+}: Sheet): Promise<{ png: Uint8Array; words: boolean }> {
   const words = await hasFonts();
   const columns = Math.max(...rows.map((row) => row.length));
   const widths = Array.from({ length: columns }, (_, c) =>
@@ -74,7 +82,7 @@ export async function drawSheet({ title, heads, rows, legend }: Sheet): Promise<
       }
       paste(sheet, picture, y, x);
       if (caption !== undefined) {
-        const color = c === 0 ? bright : faint;
+        const color = c === 0 || even ? bright : faint;
         texts.push({ x, y: y + heights[r] + 18, text: caption, size: 13, color, room: widths[c] });
       }
       x += widths[c] + gap;
