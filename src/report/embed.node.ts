@@ -9,13 +9,13 @@ import type { EmbeddedPicture } from './input.js';
 const smallSide = 64;
 const shownSide = 176;
 
-/** A picture of one or three channels. */
-export async function embed(picture: Planes): Promise<EmbeddedPicture> {
+/** A picture of one or three channels; a large one gets a longer side of `shownSide`. */
+export async function embed(picture: Planes, side = shownSide): Promise<EmbeddedPicture> {
   const [, height, width] = picture.shape;
   if (Math.max(height, width) <= smallSide) return { uri: dataUri('png', await encodePng(picture)), small: true };
-  const scale = Math.min(1, shownSide / Math.max(height, width));
-  const side = (n: number) => Math.max(1, Math.round(n * scale));
-  const shown = resize(picture, side(height), side(width));
+  const scale = Math.min(1, side / Math.max(height, width));
+  const scaled = (n: number) => Math.max(1, Math.round(n * scale));
+  const shown = resize(picture, scaled(height), scaled(width));
   const { default: sharp } = await import('sharp');
   const [channels, h, w] = shown.shape;
   const raw = { channels: channels as 1 | 3, height: h, width: w };

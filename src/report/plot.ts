@@ -308,7 +308,8 @@ function label(value: number, { percent }: Axis): string {
   return Number.isInteger(value) ? value.toLocaleString('en-US') : String(Number(value.toPrecision(4)));
 }
 
-function svg({ width = 380, height = 230, title, standalone }: Size, options: Plot.PlotOptions): string {
+/** A plot by its options, with our sizes and colours. */
+export function svg({ width = 380, height = 230, title, standalone }: Size, options: Plot.PlotOptions): string {
   const { document } = parseHTML('<!doctype html><html><body></body></html>');
   const drawn = Plot.plot({
     document,

@@ -29,16 +29,20 @@ export interface Shell {
   readonly sections: readonly Section[];
   /** Shown by elements of the class `p` + key. */
   readonly pictures: ReadonlyMap<number | string, EmbeddedPicture>;
+  /** What this kind of page does besides what all do. */
+  readonly code?: string;
 }
 
-export async function renderShell({ kind, title, heading, date, facts, sections, pictures }: Shell): Promise<string> {
+export async function renderShell(shell: Shell): Promise<string> {
+  const { kind, title, heading, date, facts, sections, pictures } = shell;
+  const code = `${script}${shell.code ?? ''}`;
   const shown = sections.filter(({ content }) => content !== null);
   const backgrounds = Array.from(pictures, ([key, { uri }]) => `.p${key}{background-image:url(${uri})}`);
   const page = html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src '${await hashOf(script)}'; base-uri 'none'; form-action 'none'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src '${await hashOf(code)}'; base-uri 'none'; form-action 'none'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="generator" content="fovea">
 <title>${title}</title>
@@ -62,7 +66,7 @@ export async function renderShell({ kind, title, heading, date, facts, sections,
 ${shown.map(({ id, content }) => html`<section id="${id}">${content}</section>\n`)}
 </main>
 <footer><div class="wrap">${t('footer')}</div></footer>
-<script>${trusted(script)}</script>
+<script>${trusted(code)}</script>
 </body>
 </html>
 `;

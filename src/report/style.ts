@@ -4,13 +4,15 @@ export const style = `
 :root {
   color-scheme: light dark;
   --page: #f6f5f2; --card: #ffffff; --ink: #1d2027; --soft: #667085; --line: #e4e2dc; --accent: #3457c9; --tint: #eef1fb;
-  --good: #2f7d5f; --bad: #c2571a; --plot-1: #3b6fd8; --plot-2: #e07a2f; --plot-3: #2f9e77; --plot-4: #9a5bd0;
+  --good: #2f7d5f; --bad: #c2571a; --plot-1: #3b6fd8; --plot-2: #e07a2f; --plot-3: #2f9e77; --plot-4: #9a5bd0; --on-plot: #1d2027;
+  --class-1: #3b6fd8; --class-2: #e07a2f; --class-3: #2f9e77; --class-4: #9a5bd0; --class-5: #d13f5b; --class-6: #0c94aa; --class-7: #a97f06; --class-8: #d04f9e; --class-9: #6b7280; --class-10: #738f1c;
   --shadow: 0 1px 2px rgb(20 24 40 / .05), 0 6px 24px rgb(20 24 40 / .05);
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #101216; --card: #181b21; --ink: #e8e9ed; --soft: #99a1b1; --line: #2a2e37; --accent: #8fa9ff; --tint: #1f2534;
-    --good: #63c79d; --bad: #f2975a; --plot-1: #7ea2f5; --plot-2: #f0a263; --plot-3: #63c79d; --plot-4: #c193ee; --shadow: none;
+    --good: #63c79d; --bad: #f2975a; --plot-1: #7ea2f5; --plot-2: #f0a263; --plot-3: #63c79d; --plot-4: #c193ee; --on-plot: #101216; --shadow: none;
+    --class-1: #7ea2f5; --class-2: #f0a263; --class-3: #63c79d; --class-4: #c193ee; --class-5: #f2788d; --class-6: #4fd0e0; --class-7: #dcb84a; --class-8: #f291cc; --class-9: #a3aab8; --class-10: #b4d455;
   }
 }
 * { box-sizing: border-box; }
@@ -113,7 +115,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .list { width: 100%; font-size: 14px; }
 .list th, .list td { text-align: end; padding: 7px 10px; border-bottom: 1px solid var(--line); white-space: nowrap; }
 .list th:first-child, .list td:first-child { text-align: start; white-space: normal; min-width: 12ch; }
-.list td.name { text-align: start; white-space: normal; }
+.list .name { text-align: start; white-space: normal; }
 .list thead th { position: sticky; top: 0; background: var(--card); font-weight: 500; color: var(--soft); font-size: 13px; z-index: 1; }
 .list tfoot td { border-bottom: 0; color: var(--soft); }
 .list th button { all: unset; cursor: pointer; }
@@ -137,6 +139,29 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .shot .sure { display: block; height: 4px; border-radius: 2px; background: color-mix(in srgb, var(--ink) 9%, transparent); margin: 5px 0 3px; overflow: hidden; }
 .shot .sure i { display: block; height: 100%; width: calc(var(--v) * 100%); background: var(--bad); }
 .shot.fine .sure i { background: var(--good); }
+.scatter { position: relative; }
+.scatter svg.plot { touch-action: manipulation; }
+.scatter svg.plot [aria-label=dot] > :hover { stroke: var(--ink); stroke-width: 2; }
+.scatter svg.plot [aria-label=dot] > .away { opacity: .09; }
+.legend { display: flex; flex-wrap: wrap; gap: 2px 6px; margin: 12px 0 0; padding: 0; list-style: none; font-size: 13px; }
+.legend button { all: unset; cursor: pointer; display: inline-flex; align-items: center; gap: 6px; padding: 2px 8px; border-radius: 99px; }
+.legend button:hover, .legend button[aria-pressed=true] { background: color-mix(in srgb, var(--ink) 9%, transparent); }
+.legend button:focus-visible { outline: 2px solid var(--accent); }
+.legend svg { width: 12px; height: 12px; flex: none; overflow: visible; }
+.legend small { color: var(--soft); font-variant-numeric: tabular-nums; }
+.tip { position: absolute; z-index: 4; width: max-content; max-width: 190px; padding: 8px; font-size: 12.5px; line-height: 1.4; pointer-events: none;
+  background: var(--card); border: 1px solid var(--line); border-radius: 12px; box-shadow: 0 6px 24px rgb(10 12 20 / .22); overflow-wrap: anywhere; }
+.tip[hidden] { display: none; }
+.tip .pic { width: 112px; border-radius: 8px; margin-bottom: 6px; }
+.tip .pic[hidden] { display: none; }
+.mosaic { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); gap: 3px; }
+.mosaic .pic { border-radius: 5px; border: 2px solid var(--c); }
+.mosaic i { aspect-ratio: 1; }
+@media (max-width: 640px) { .scatter svg.plot circle { r: 6px; } .mosaic { gap: 1px; } .mosaic .pic { border-width: 1px; border-radius: 3px; } }
+.wide-plot { overflow-x: auto; }
+.pairs-table bdi { white-space: nowrap; }
+.pairs-table tbody th { position: sticky; left: 0; background: var(--card); font-weight: 500; text-align: start; }
+.pairs-table td { padding: 4px 8px; font-size: 13px; }
 .film + .film { margin-top: 16px; }
 .film table { width: 100%; table-layout: fixed; font-size: 12.5px; }
 .film th { font-weight: 500; color: var(--soft); padding: 0 5px 8px; text-align: center; min-width: 86px; width: 86px; vertical-align: bottom; }

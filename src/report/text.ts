@@ -1,6 +1,8 @@
 /** The words of pages, in English and in Chinese. A page holds both; its switch shows one. */
 
+import { comparisonWords } from './comparison-words.js';
 import { type Html, html, type Part } from './html.js';
+import { mapWords } from './map-words.js';
 import { robustnessWords } from './robustness-words.js';
 
 /** `{name}` stands for a value. */
@@ -172,7 +174,7 @@ export const reportWords = {
   footer: ['Made by fovea. This page needs no network.', '由 fovea 生成。本页面无需联网。'],
 } as const satisfies Record<string, readonly [en: string, zh: string]>;
 
-const words = { ...reportWords, ...robustnessWords };
+const words = { ...reportWords, ...robustnessWords, ...mapWords, ...comparisonWords };
 
 export type Word = keyof typeof words;
 
