@@ -20,6 +20,10 @@ export interface ForRunFlags extends PictureFlags {
   readonly json?: boolean;
   /** Only the first so many of the test. */
   readonly limit?: number;
+  /** Labels need not be among the run's classes: what the model says is not asked. */
+  readonly anyClasses?: boolean;
+  /** Decides which samples `limit` leaves of other data; left out, the run's. */
+  readonly sampleSeed?: number;
 }
 
 /** The parts that a run was begun with. @throws {UsageError} where the files have changed since */
@@ -80,7 +84,7 @@ export async function openForRun(name: string | undefined, folder: RunFolder, fl
     );
   }
   try {
-    const labelled = withClasses(dataset, folder.config.classes);
+    const labelled = flags.anyClasses ? dataset : withClasses(dataset, folder.config.classes);
     return { dataset: labelled, part: opened.test === null ? 'validation' : 'test', source, summary, close };
   } catch (error) {
     await close();
@@ -90,7 +94,8 @@ export async function openForRun(name: string | undefined, folder: RunFolder, fl
 
 async function openOthers(choice: DataChoice, folder: RunFolder, flags: ForRunFlags): Promise<OpenedData> {
   const { config } = folder;
-  const { seed, input, classes } = config;
+  const { input, classes } = config;
+  const seed = flags.sampleSeed ?? config.seed;
   const model = modelOf(config);
   const format = await formatOfChoice(choice);
   if (format !== 'arrays') checkKind(model, kindOf[format], choice.source);
