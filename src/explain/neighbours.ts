@@ -60,12 +60,12 @@ export function neighbours(
   width: number,
   map: ArrayLike<number>,
   labels: ArrayLike<number>,
-  { k = 10, most = 1000 }: { k?: number; most?: number } = {},
+  { k = 10, most = 2000 }: { k?: number; most?: number } = {},
 ): Neighbours {
   const count = labels.length;
   const used = Math.max(1, Math.min(k, Math.floor(count / 6))); // of a handful, nearly all would be neighbours
   const asked = Math.min(most, count);
-  const queries = Array.from({ length: asked }, (_, i) => Math.floor((i * count) / asked));
+  const queries = spread(count, asked);
   const near = nearest(features, [count, width], queries, used);
   const nearOnMap = nearest(map, [count, 2], queries, used);
   const shares = (list: Int32Array, counts: (other: number, query: number, row: number) => boolean) =>
@@ -89,4 +89,16 @@ function mostOften(points: Int32Array, labels: ArrayLike<number>): number {
   const counts = new Map<number, number>();
   for (const point of points) counts.set(labels[point], (counts.get(labels[point]) ?? 0) + 1);
   return [...counts].reduce((a, b) => (b[1] > a[1] ? b : a))[0];
+}
+
+/** So many of `count` places, in order. Steps of the golden ratio keep no time with classes that come in turn. */
+function spread(count: number, asked: number): number[] {
+  if (asked === count) return Array.from({ length: count }, (_, i) => i);
+  let step = Math.max(1, Math.round(count * 0.618));
+  while (divisor(step, count) !== 1) step++;
+  return Array.from({ length: asked }, (_, i) => (i * step) % count).sort((a, b) => a - b);
+}
+
+function divisor(a: number, b: number): number {
+  return b === 0 ? a : divisor(b, a % b);
 }
