@@ -135,6 +135,14 @@ describe('fovea embed', () => {
   });
 });
 
+it('is told by explain that texts are no pictures', async () => {
+  const { code, err } = await fovea('explain', 'runs/words', '--maximize');
+  expect([code, err.includes('textcnn takes inputs of [4]; this is for models of pictures only')], err).toEqual([
+    1,
+    true,
+  ]);
+});
+
 describe('fovea compare', () => {
   it('finds 1 on the diagonal of a run and itself', async () => {
     const { code, out } = await fovea('compare', 'runs/a', 'runs/a', '--limit', '40', '--json');

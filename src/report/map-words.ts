@@ -37,10 +37,7 @@ export const mapWords = {
   strangerAmong: ['among {name}', '落在 {name} 之中'],
 
   mapSame: ['Neighbours of one class', '邻居同类'],
-  mapSameHint: [
-    'of the {k} most alike, by the layer’s {features} numbers',
-    '按该层 {features} 个数，最相似的 {k} 个之中',
-  ],
+  mapSameHint: ['of the {k} most alike, by {features} numbers each', '按 {features} 个数，最相似的 {k} 个之中'],
   mapSameMap: ['The same, on the map', '同上，在地图上'],
   mapSameMapHint: ['of the {k} nearest points', '最近的 {k} 个点之中'],
   mapKept: ['Neighbours kept', '保留的邻居'],

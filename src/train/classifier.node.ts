@@ -83,7 +83,7 @@ function classifier({ inputShape, ...facts }: Facts & { inputShape: readonly num
   const [channels, height, width] = inputShape;
   if (inputShape.length !== 3 || (channels !== 1 && channels !== 3)) {
     throw new ConfigError(
-      `${modelName} takes inputs of [${inputShape.join(', ')}]; pictures are [1, H, W] or [3, H, W]`,
+      `${modelName} takes inputs of [${inputShape.join(', ')}]; this is for models of pictures only, [1, H, W] or [3, H, W]`,
     );
   }
   const normalize = { mean: preprocessing.mean, std: preprocessing.std };
