@@ -20,7 +20,7 @@ interface Flags {
   readonly json?: boolean;
 }
 
-/** Made when none are named. */
+/** Made when none are named: every class of a few; of the thousand of ImageNet no more than of channels, since each takes minutes. */
 const mostClasses = 64;
 const mostChannels = 16;
 const mostColumns = 8;
@@ -180,7 +180,7 @@ function wantedOf(text: string, { model, classes, inputShape }: Classifier): Wan
   const layer = layers.find(({ path }) => path === name);
   if (layer === undefined && name === 'classes') {
     const named = list?.split(',').map((one) => classNamed(one.trim(), classes));
-    const first = Array.from({ length: Math.min(classes.length, mostClasses) }, (_, i) => i);
+    const first = Array.from({ length: classes.length <= mostClasses ? classes.length : mostChannels }, (_, i) => i);
     return { layer: null, channels: named ?? first, all: named?.length ?? classes.length };
   }
   if (layer === undefined) {
