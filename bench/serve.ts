@@ -4,7 +4,8 @@
  *
  *   node scripts/run-ts.mjs bench/serve.ts [--seconds 10] [--models classic,mobilenet_v2] [--json FILE] [--cli FILE] [--options "--threads 1"]
  *
- * The server is a process of its own, the clients share this one. Loads: `single`, one client without a pause; `closed`, 64 clients, each of which asks
+ * The server is a process of its own, the clients share this one. Loads: `single`, one client without a pause; `paused`, one that pauses between two requests,
+ * so that it finds everybody asleep, as most requests do; `closed`, 64 clients, each of which asks
  * again as soon as it has its answer, so that 64 requests wait whatever the server does; `20 %` and so on, 64 clients that pause between two requests so
  * that together they ask for that share of what `closed` got answered.
  */
@@ -81,9 +82,12 @@ async function measure(model: string): Promise<{ model: string; loads: Load[] }>
     const single = await drive(server, bodies, { count: 1, seconds, badShare: 0, thinkMs: 0 });
     const loads = [{ ...single, name: 'single' }];
     show(loads[0], single.p50);
+    const paused = await drive(server, bodies, { count: 1, seconds, badShare: 0, thinkMs: 10 });
+    loads.push({ ...paused, name: 'paused' });
+    show(loads[1], single.p50);
     const closed = await drive(server, bodies, { count: clients, seconds, badShare: 0.2, thinkMs: 0 });
     loads.push({ ...closed, name: 'closed' });
-    show(loads[1], single.p50);
+    show(loads[2], single.p50);
     for (const share of shares) {
       const thinkMs = (1000 * clients) / (share * closed.requestsPerSecond) - 2 * single.p50;
       const thinking = await drive(server, bodies, { count: clients, seconds, badShare: 0.2, thinkMs });
