@@ -25,7 +25,7 @@ import { storedZip } from './stored-zip.js';
 const classes = ['a', 'b', 'c'];
 const deadlineMs = 20_000;
 const device = ['--device', 'wasm', '--threads', '1'];
-const tiny = ['--model', 'lenet5', '--size', '28', '--batch-size', '64', '--lr', '0.001', '--workers', '2', ...device]; // biome-ignore format: one line
+const tiny = ['--model', 'lenet5', '--batch-size', '64', '--lr', '0.001', '--workers', '2', ...device]; // biome-ignore format: one line
 
 const count = { train: 0, predict: 0 };
 let corpus: HostilePictures;
