@@ -14,10 +14,11 @@ import { builderOf, findModel, type Preprocessing } from '../models/index.js';
 import { inEvalMode, type Module } from '../nn/index.js';
 import { type Tensor, zeros } from '../tensor/index.js';
 import { loadRun, type RunWeights } from '../train/all.node.js';
+import { counted, grouped } from '../util/counts.js';
 import { exportWeb, type WebExported } from '../web/export.node.js';
 import { exists, isFolder } from './files.js';
 import { newCommand, onDevice, withJson } from './options.js';
-import { bytes, counted, grouped, print, printJson, shape } from './output.js';
+import { bytes, print, printJson, shape } from './output.js';
 import { modelNamed } from './summary.js';
 import { oneOf, UsageError, wholeNumber } from './usage.js';
 

@@ -16,9 +16,10 @@ import {
 } from '../io/imported.node.js';
 import { type GraphModule, inEvalMode } from '../nn/index.js';
 import { Tensor, zeros } from '../tensor/index.js';
+import { grouped } from '../util/counts.js';
 import { ConfigError } from '../util/errors.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
-import { bytes, grouped, print, printJson } from './output.js';
+import { bytes, print, printJson } from './output.js';
 import { UsageError, wholeNumber } from './usage.js';
 import { version } from './version.js';
 

@@ -3,9 +3,10 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { countElements, type Inspected, inspectFile } from '../io/all.node.js';
+import { counted, grouped } from '../util/counts.js';
 import { numel } from '../util/shape.js';
 import { newCommand, withJson } from './options.js';
-import { bytes, counted, grouped, print, printJson, shape, table } from './output.js';
+import { bytes, print, printJson, shape, table } from './output.js';
 
 interface Flags {
   graph?: boolean;

@@ -3,9 +3,10 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { type ModelBuilder, registry } from '../models/index.js';
+import { grouped } from '../util/counts.js';
 import { suggest } from '../util/errors.js';
 import { newCommand, withJson } from './options.js';
-import { grouped, print, printJson, shape, table } from './output.js';
+import { print, printJson, shape, table } from './output.js';
 import { UsageError } from './usage.js';
 
 export function command(): Command {

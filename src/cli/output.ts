@@ -55,16 +55,6 @@ export async function table(columns: readonly Column[], rows: readonly (readonly
     .join('\n');
 }
 
-/** 1199882 → 1,199,882 */
-export function grouped(n: number): string {
-  return n.toLocaleString('en-US');
-}
-
-/** 1 step, 1,200 steps; `one` is the word for a single one. */
-export function counted(n: number, one: string, many = `${one}s`): string {
-  return `${grouped(n)} ${n === 1 ? one : many}`;
-}
-
 export function percent(share: number, digits = 2): string {
   return `${(100 * share).toFixed(digits)} %`;
 }

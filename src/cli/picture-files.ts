@@ -2,11 +2,13 @@
 
 import { stat } from 'node:fs/promises';
 import { isAbsolute, sep } from 'node:path';
+import pc from 'picocolors';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { filesBelow } from '../data/pictures/folder.node.js';
 import { LeftOutList } from '../data/pictures/sample.js';
 import { isPictureName, pictureEndings } from '../io/picture-format.js';
 import { FormatError } from '../util/errors.js';
+import { printable, printJson } from './output.js';
 import { UsageError } from './usage.js';
 
 /** A picture to be: where its bytes come from, and what it is called in what is printed. */
@@ -31,6 +33,12 @@ export async function pictureFiles(given: readonly string[]): Promise<PictureFil
     else found.push(...(await expanded(name)).map(({ name, path }): PictureFile => ({ name, read: async () => path })));
   }
   return found;
+}
+
+/** That a picture cannot be read, while others go on. */
+export function tellRefused({ name }: PictureFile, { message }: Error, json: boolean | undefined): void {
+  if (json) printJson({ event: 'refused', file: name, message });
+  else process.stderr.write(`${pc.red('refused')}  ${printable(message)}\n`);
 }
 
 const standardInput: PictureFile = {

@@ -4,10 +4,11 @@ import type { Command } from 'commander';
 import pc from 'picocolors';
 import { decodeImage, FileError, type Picture } from '../io/all.node.js';
 import { type Classifier, openClassifier, type RunWeights } from '../train/all.node.js';
+import { counted } from '../util/counts.js';
 import { FormatError } from '../util/errors.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
-import { counted, print, printable, printJson } from './output.js';
-import { type PictureFile, pictureFiles } from './picture-files.js';
+import { print } from './output.js';
+import { type PictureFile, pictureFiles, tellRefused } from './picture-files.js';
 import { knowsTexts, predictTexts } from './predict-texts.js';
 import { showPrediction } from './predictions.js';
 import { oneOf, several, wholeNumber } from './usage.js';
@@ -56,18 +57,17 @@ export function command(): Command {
     await onDevice(flags, async () => {
       // One at a time: however many there are, it is the same program. The next one is decoded meanwhile.
       let next = open(files[0], seer, flags);
-      for (const [i, { name }] of files.entries()) {
+      for (const [i, file] of files.entries()) {
         const picture = await next;
         if (i + 1 < files.length) next = open(files[i + 1], seer, flags);
         if (picture instanceof Error) {
           refused++;
-          if (flags.json) printJson({ event: 'refused', file: name, message: picture.message });
+          if (flags.json || files.length > 1) tellRefused(file, picture, flags.json);
           if (files.length === 1) throw picture;
-          if (!flags.json) process.stderr.write(`${pc.red('refused')}  ${printable(picture.message)}\n`);
           continue;
         }
         const [best] = await seer.predict([picture], { top: flags.top });
-        showPrediction(name, best, flags);
+        showPrediction(file.name, best, flags);
         if (!flags.json && looksInverted(picture, seer)) {
           print(pc.yellow('  looks dark on light, but the model learned light on dark: try --invert'));
         }

@@ -6,8 +6,9 @@
 import type { SingleBar } from 'cli-progress';
 import pc from 'picocolors';
 import type { Callback, EpochReport, Evaluation, StepReport, Trainer } from '../train/index.js';
+import { grouped } from '../util/counts.js';
 import { nounOf } from './data/kinds.js';
-import { duration, grouped, percent, print, printJson } from './output.js';
+import { duration, percent, print, printJson } from './output.js';
 
 export interface ProgressOptions {
   readonly json: boolean;

@@ -2,7 +2,8 @@
 
 import pc from 'picocolors';
 import type { Evaluation, SampleResult } from '../train/index.js';
-import { type Column, grouped, percent, print, printable, table } from './output.js';
+import { grouped } from '../util/counts.js';
+import { type Column, percent, print, printable, table } from './output.js';
 
 /** More classes are not listed one by one. */
 const mostClasses = 20;

@@ -9,10 +9,11 @@ import { renderRobustness } from '../report/index.node.js';
 import { levelOf, robustnessFindings } from '../report/robustness-findings.js';
 import type { OpenedDevice } from '../tensor/index.js';
 import { type Classifier, openClassifier, type RunWeights } from '../train/all.node.js';
+import { grouped } from '../util/counts.js';
 import { FormatError, suggest } from '../util/errors.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
-import { grouped, percent, print, printable, printJson, table } from './output.js';
-import { type PictureFile, pictureFiles } from './picture-files.js';
+import { percent, print, printJson, table } from './output.js';
+import { type PictureFile, pictureFiles, tellRefused } from './picture-files.js';
 import { withProgress } from './task-progress.js';
 import { oneOf, UsageError, wholeNumber } from './usage.js';
 import { version } from './version.js';
@@ -87,13 +88,14 @@ function someOf(files: readonly PictureFile[], { limit, seed, json }: Flags): re
 /** One that cannot be read among many is told of and left out. @throws {FormatError} where none can */
 async function readAll(files: readonly PictureFile[], seer: Classifier, { json }: Flags): Promise<Picture[]> {
   const pictures: Picture[] = [];
-  for (const { name, read } of files) {
+  for (const file of files) {
     try {
-      pictures.push(await seer.prepare(await decodeImage(await read(), { channels: seer.channels, name })));
+      pictures.push(
+        await seer.prepare(await decodeImage(await file.read(), { channels: seer.channels, name: file.name })),
+      );
     } catch (error) {
       if (files.length === 1 || !(error instanceof FormatError || error instanceof FileError)) throw error;
-      if (json) printJson({ event: 'refused', file: name, message: error.message });
-      else process.stderr.write(`${pc.red('refused')}  ${printable(error.message)}\n`);
+      tellRefused(file, error, json);
     }
   }
   if (pictures.length === 0) throw new FormatError('none of the pictures can be read');

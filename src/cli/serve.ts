@@ -4,9 +4,10 @@ import { type Command, Option } from 'commander';
 import pc from 'picocolors';
 import type { Limits, RequestLine, Server } from '../serve/index.node.js';
 import { openClassifier, type RunWeights } from '../train/all.node.js';
+import { counted } from '../util/counts.js';
 import { readPageScript } from '../web/bundle.node.js';
 import { type DeviceFlags, newCommand, onDevice, withDevice, withJson } from './options.js';
-import { bytes, counted, print, printJson } from './output.js';
+import { bytes, print, printJson } from './output.js';
 import { amount, milliseconds, oneOf, wholeNumber } from './usage.js';
 import { version } from './version.js';
 

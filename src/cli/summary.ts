@@ -4,9 +4,10 @@ import type { Command } from 'commander';
 import type { JsonObject } from '../io/index.js';
 import { findModel, type ModelBuilder } from '../models/index.js';
 import { type Summary, summary } from '../nn/index.js';
+import { grouped } from '../util/counts.js';
 import { ConfigError } from '../util/errors.js';
 import { newCommand, withJson } from './options.js';
-import { bytes, grouped, print, printJson, shape, table } from './output.js';
+import { bytes, print, printJson, shape, table } from './output.js';
 import { modelOption, UsageError, wholeNumber } from './usage.js';
 
 interface Flags {

@@ -15,9 +15,10 @@ import {
   TensorBoardLog,
   Trainer,
 } from '../train/all.node.js';
+import { counted, grouped } from '../util/counts.js';
 import { kindOfShape, nounOf } from './data/kinds.js';
 import { newCommand, onDevice, withDevice, withJson } from './options.js';
-import { bytes, counted, duration, grouped, print, printJson } from './output.js';
+import { bytes, duration, print, printJson } from './output.js';
 import { Progress } from './progress.js';
 import { printEvaluation } from './report.js';
 import { quoted, writeRunReport } from './run-report.js';

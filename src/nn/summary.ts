@@ -4,6 +4,7 @@
  */
 
 import { Parameter, Tensor, zeros } from '../tensor/index.js';
+import { grouped } from '../util/counts.js';
 import type { DType } from '../util/dtype.js';
 import type { Shape } from '../util/shape.js';
 import { inEvalMode, type Module, ownTensors } from './module.js';
@@ -153,10 +154,6 @@ function firstTensor(output: unknown): Tensor | null {
   if (output === null || typeof output !== 'object') return null;
   for (const value of Object.values(output)) if (value instanceof Tensor) return value;
   return null;
-}
-
-function grouped(n: number): string {
-  return n.toLocaleString('en-US');
 }
 
 function fieldText(field: FieldOf | null): string {

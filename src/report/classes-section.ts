@@ -1,7 +1,8 @@
 /** The table of classes: how well each is told from the others. */
 
 import type { ClassMeans } from '../train/index.js';
-import { grouped, percent } from './format.js';
+import { grouped } from '../util/counts.js';
+import { percent } from './format.js';
 import { type Html, html, nameHtml, shortName } from './html.js';
 import type { PageInput } from './input.js';
 import { mostTableClasses } from './selection.js';

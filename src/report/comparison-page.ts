@@ -4,8 +4,8 @@
  */
 
 import type { Cka } from '../explain/index.js';
+import { grouped } from '../util/counts.js';
 import { comparisonFindings, layerMatches, meanOf, written } from './comparison-findings.js';
-import { grouped } from './format.js';
 import { type Html, html, nameHtml, shortName, trusted } from './html.js';
 import type { ReportFacts } from './input.js';
 import { findingList, number } from './parts.js';

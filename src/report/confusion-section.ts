@@ -3,7 +3,8 @@
  * below a picture of the matrix.
  */
 
-import { grouped, percent } from './format.js';
+import { grouped } from '../util/counts.js';
+import { percent } from './format.js';
 import { gallery } from './gallery.js';
 import { type Html, html, nameHtml } from './html.js';
 import type { PageInput } from './input.js';

@@ -1,6 +1,6 @@
 /** What the model was trained and measured on, and how to do it again. */
 
-import { grouped } from './format.js';
+import { grouped } from '../util/counts.js';
 import { type Html, html, nameHtml, shortName } from './html.js';
 import type { DataNote, DataSummary, PageInput } from './input.js';
 import { colorKey } from './parts.js';

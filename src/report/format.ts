@@ -5,10 +5,6 @@ export function percent(share: number, digits = 1): string {
   return `${(100 * share).toFixed(digits)}\u00a0%`;
 }
 
-export function grouped(n: number): string {
-  return n.toLocaleString('en-US');
-}
-
 /** 4321 → 1:12:01; under a minute 42.1 s. */
 export function duration(seconds: number): string {
   if (seconds < 60) return `${seconds.toFixed(1)} s`;

@@ -1,7 +1,8 @@
 /** Samples side by side, each with what it is, what the model said and how sure it was. */
 
 import type { SampleResult } from '../train/index.js';
-import { grouped, percent } from './format.js';
+import { grouped } from '../util/counts.js';
+import { percent } from './format.js';
 import { type Html, html, nameHtml } from './html.js';
 import type { PageInput } from './input.js';
 import type { Selection } from './selection.js';

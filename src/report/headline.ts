@@ -1,6 +1,7 @@
 /** The top of a report: a few large numbers, and what follows from all the others in sentences. */
 
-import { grouped, percent, wilson } from './format.js';
+import { grouped } from '../util/counts.js';
+import { percent, wilson } from './format.js';
 import { type Html, html, nameHtml } from './html.js';
 import type { PageInput } from './input.js';
 import { type Finding, findingList, number, share } from './parts.js';

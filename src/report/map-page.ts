@@ -4,7 +4,8 @@
  */
 
 import type { Neighbours } from '../explain/index.js';
-import { grouped, percent } from './format.js';
+import { grouped } from '../util/counts.js';
+import { percent } from './format.js';
 import { type Html, html, nameHtml, shortName, trusted } from './html.js';
 import type { EmbeddedPicture, ReportFacts } from './input.js';
 import { mapFindings, mapNumbers, mostStrangers, strangersOf } from './map-findings.js';

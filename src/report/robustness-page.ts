@@ -4,7 +4,8 @@
  */
 
 import type { Perturbation, Robustness, RobustnessRow, RobustnessSample } from '../explain/index.js';
-import { grouped, percent } from './format.js';
+import { grouped } from '../util/counts.js';
+import { percent } from './format.js';
 import { type Html, html, nameHtml, shortName } from './html.js';
 import type { EmbeddedPicture, ReportFacts } from './input.js';
 import { colorKey, figure, findingList, number, share } from './parts.js';

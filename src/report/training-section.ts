@@ -1,6 +1,7 @@
 /** How training went: loss, accuracy and learning rate over the epochs, and the learning-rate test where there was one. */
 
-import { duration, grouped, percent } from './format.js';
+import { grouped } from '../util/counts.js';
+import { duration, percent } from './format.js';
 import { type EpochLine, type History, stepCurve } from './history.js';
 import { type Html, html } from './html.js';
 import type { PageInput } from './input.js';

@@ -39,7 +39,7 @@ export {
   predictedClasses,
   probabilitiesOf,
 } from './metrics.js';
-export { type Phase, type ScheduleBuilder, transferPhases } from './phases.js';
+export { type Phase, type ScheduleBuilder, transferPhases, usualHeadEpochs } from './phases.js';
 export { type RocAuc, rocAuc } from './roc-auc.js';
 export { type SampleResult, SampleResults } from './sample-results.js';
 export type { RecordedStep } from './step.js';

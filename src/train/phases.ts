@@ -29,15 +29,20 @@ export interface Phase {
   readonly schedule?: ScheduleBuilder;
 }
 
+/** Of a training that begins from weights, how long the head is usually trained alone: for one epoch, or none where that would be more than a fifth of it. */
+export function usualHeadEpochs(epochs: number): number {
+  return epochs >= 5 ? 1 : 0;
+}
+
 /**
  * The phases of transfer learning: the new head alone for `headEpochs`, so that its first, wild gradients do not spoil what the rest knows, then everything.
- * Left out, that is one epoch, or none where it would be more than a fifth of the training. Use it with `paramGroups` and `rates` that let the rest learn more
+ * Left out, that is what `usualHeadEpochs` says. Use it with `paramGroups` and `rates` that let the rest learn more
  * slowly than the head.
  */
 export function transferPhases({
   epochs,
   heads,
-  headEpochs = epochs >= 5 ? 1 : 0,
+  headEpochs = usualHeadEpochs(epochs),
   ...common
 }: Pick<Phase, 'lr' | 'schedule'> & {
   readonly epochs: number;

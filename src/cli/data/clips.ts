@@ -13,8 +13,8 @@ import {
 } from '../../data/all.node.js';
 import { FileError } from '../../io/all.node.js';
 import type { Normalization } from '../../train/index.js';
+import { counted } from '../../util/counts.js';
 import { ConfigError, FormatError } from '../../util/errors.js';
-import { counted } from '../output.js';
 import { UsageError } from '../usage.js';
 import type { DataChoice } from './choice.js';
 import { divide, limited, type Parts, partsJson, readParts, someReadable, summaryOf } from './divide.js';

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { openTexts, TextDataset, type TextSet, textDatasets, Vocabulary } from '../../data/all.node.js';
 import { fileError } from '../../io/file-error.node.js';
 import { parseJson } from '../../io/schema.js';
-import { counted } from '../output.js';
+import { counted } from '../../util/counts.js';
 import { UsageError } from '../usage.js';
 import type { DataChoice } from './choice.js';
 import { divide, limited, summaryOf } from './divide.js';

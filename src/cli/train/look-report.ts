@@ -3,8 +3,9 @@
 import type { SingleBar } from 'cli-progress';
 import pc from 'picocolors';
 import { auditLines, type PictureAudit, type SkippedPicture } from '../../data/all.node.js';
+import { grouped } from '../../util/counts.js';
 import type { OpenedData } from '../data/opened.js';
-import { grouped, print, printable, printJson } from '../output.js';
+import { print, printable, printJson } from '../output.js';
 
 /** Of pictures that cannot be read while training, as many are named. */
 const mostNamed = 10;

@@ -13,7 +13,14 @@ import {
   SGD,
   warmupCosine,
 } from '../../optim/index.js';
-import { classificationLoss, type Loss, type Phase, type ScheduleBuilder, transferPhases } from '../../train/index.js';
+import {
+  classificationLoss,
+  type Loss,
+  type Phase,
+  type ScheduleBuilder,
+  transferPhases,
+  usualHeadEpochs,
+} from '../../train/index.js';
 import type { Flags } from './flags.js';
 
 type Optimizer = Adam | AdamW | SGD;
@@ -42,7 +49,7 @@ export function makeOptimizer(flags: Flags, model: Module, build: ModelBuilder):
  */
 export function settleTransfer(flags: Flags, samples: number): void {
   if (flags.weights === undefined) return;
-  flags.headEpochs ??= flags.epochs >= 5 ? 1 : 0;
+  flags.headEpochs ??= usualHeadEpochs(flags.epochs);
   flags.backboneRate ??= Math.round(10 * Math.min(1, Math.max(0.1, samples / 50_000))) / 10;
 }
 

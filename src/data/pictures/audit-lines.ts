@@ -1,5 +1,6 @@
 /** An audit in words, for a terminal: a few lines. */
 
+import { counted, grouped } from '../../util/counts.js';
 import type { PictureAudit } from './audit.node.js';
 import { clip } from './sample.js';
 
@@ -10,7 +11,7 @@ export function auditLines(audit: PictureAudit): string[] {
   const { count, classes, splits, formats, sizes, bytes, greyShare, findings, full } = audit;
   const words = { folder: 'folders', manifest: 'a table', parquet: 'Parquet files', webdataset: 'tar archives' };
   const lines = [
-    `${counted(count, 'picture', 'pictures')} of ${counted(classes.length, 'class', 'classes')} in ${words[audit.format]} (${megabytes(bytes)})`,
+    `${counted(count, 'picture')} of ${counted(classes.length, 'class', 'classes')} in ${words[audit.format]} (${megabytes(bytes)})`,
     `classes    ${classList(audit)}`,
   ];
   const parts = Object.entries(splits);
@@ -39,14 +40,6 @@ function classList({ classes }: PictureAudit): string {
   if (more === 0) return named.join(', ');
   const counts = classes.map(({ count }) => count);
   return `${named.slice(0, 6).join(', ')} … and ${grouped(classes.length - 6)} more; ${grouped(Math.min(...counts))} to ${grouped(Math.max(...counts))} pictures each`;
-}
-
-function counted(n: number, one: string, many: string): string {
-  return `${grouped(n)} ${n === 1 ? one : many}`;
-}
-
-function grouped(n: number): string {
-  return n.toLocaleString('en-US');
 }
 
 function megabytes(bytes: number): string {
