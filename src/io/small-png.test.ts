@@ -95,6 +95,15 @@ describe('small PNGs', () => {
     }
   });
 
+  it('may be followed by other bytes, as sharp allows', async () => {
+    const bytes = await png();
+    const followed = Buffer.concat([bytes, Buffer.from('more')]);
+    expect(decodeSmallPng(followed, { channels: 3 })).toEqual(decodeSmallPng(bytes, { channels: 3 }));
+    expect((await decodeInterleaved(followed, { channels: 3 })).data).toEqual(
+      decodeSmallPng(bytes, { channels: 3 })!.data,
+    );
+  });
+
   it('are not inflated beyond their size, and not taken when rows are missing', () => {
     const size = { width: 100, height: 100, channels: 1 as const };
     expect(decodeSmallPng(fileOf(new Uint8Array(10_100), size), { channels: 1 })).not.toBeNull();
