@@ -47,7 +47,7 @@ function placed({ bytes }: X64Program): Mapping {
 
 const ENTER = `(koffi, { entry, call, thread, threads }) => {
   const libc = koffi.load(null);
-  call[3] = koffi.address(libc.symbol('sched_yield'));
+  call[3] = call[4] = koffi.address(libc.symbol('sched_yield'));
   return koffi.call(entry, koffi.proto('int (int, int, void *)'), thread, threads, call);
 }`;
 
@@ -56,6 +56,7 @@ function callOf(code: Mapping, program: X64Program, memory: Mapping, thread: num
     memory.address + BigInt(SLOTS),
     memory.address + BigInt(CONTROL_BLOCK),
     memory.address,
+    0n,
     0n,
   );
   return { entry: code.address + BigInt(program.entry), call, thread, threads };

@@ -4,8 +4,9 @@
  * left, then the threads meet. With one thread nothing is shared and nothing is locked. The threads share nothing but counters:
  * who does a task does not change its result.
  *
- * call: addresses of the table of slots (32-bit offsets in the heap), of the control block and of the heap, and of
- * `int yield(void)`, which lets another thread have the processor.
+ * call: addresses of the table of slots (32-bit offsets in the heap), of the control block and of the heap, of
+ * `void wait(u32* word, u32 value)`, which sleeps for some milliseconds at most if the word holds the value, and of
+ * `void wake(u32* word)`, which ends the sleep of all who wait on it.
  */
 import type { Arg, Kernel, Program } from '../../ir/index.js';
 import {
@@ -33,7 +34,6 @@ import {
   type Mem,
   mem,
   r12d,
-  r13,
   r14d,
   rax,
   rbx,
@@ -55,10 +55,12 @@ export interface X64Program extends AssembledProgram {
   readonly entry: number;
 }
 
-/** Pauses before the processor is offered to others: some ten microseconds, for one takes 40 ns (Zen 5). */
-const SPINS = 200;
-/** … and between two offers. */
-const SPINS_BETWEEN = 20;
+/**
+ * Pauses before a thread sleeps in a barrier: 40 µs, for one takes 40 ns (Zen 5), which is about what going to sleep and waking up takes. Threads that share the
+ * work evenly meet sooner. Offering the processor instead (sched_yield) was worse: it costs a thread its turn, each time, so that where others wanted the
+ * cores, runs of a millisecond took twenty (Linux 6.18).
+ */
+const SPINS = 1000;
 const CODE_ALIGN = 64;
 
 export function assembleProgram(
@@ -79,7 +81,8 @@ const FRAME = [
   'slots',
   'control',
   'heap',
-  'yield',
+  'wait',
+  'wake',
   'arena',
   'tasks',
   'kernel',
@@ -118,7 +121,7 @@ class ProgramWriter {
     asm.sub(rsp, frameBytes);
     asm.mov(this.word('thread'), rdi);
     asm.mov(this.word('threads'), esi);
-    for (const [i, name] of (['slots', 'control', 'heap', 'yield'] as const).entries()) {
+    for (const [i, name] of (['slots', 'control', 'heap', 'wait', 'wake'] as const).entries()) {
       asm.mov(rax, mem(rdx, 8 * i));
       asm.mov(this.word(name), rax);
     }
@@ -299,12 +302,15 @@ class ProgramWriter {
     asm.ret();
   }
 
-  /** The last to arrive opens the barrier by raising the generation. eax: the abort word. */
+  /**
+   * The last to arrive opens the barrier by raising the generation, and wakes whoever sleeps. A sleeper counts itself before it looks at the generation for the last
+   * time, inside `wait`: either it is woken, or it sees the new generation. eax: the abort word.
+   */
   private emitBarrier(): void {
     const { asm } = this;
     const word = (name: Word): Mem => this.word(name, 8);
-    const [wait, look, offer, open] = [asm.label(), asm.label(), asm.label(), asm.label()];
-    const [control, generation, yielder, spins]: Gpr[] = [rbx, r12d, r13, r14d]; // C keeps these
+    const [wait, look, sleep, open] = [asm.label(), asm.label(), asm.label(), asm.label()];
+    const [control, generation, spins]: Gpr[] = [rbx, r12d, r14d]; // C keeps these
     asm.align(16);
     asm.bind(this.barrier);
     asm.mov(control, word('control'));
@@ -318,11 +324,13 @@ class ProgramWriter {
     asm.jcc('ne', wait);
     asm.mov32(mem(control, CONTROL.arrived), 0);
     asm.lockInc32(mem(control, CONTROL.generation));
+    asm.cmp32(mem(control, CONTROL.sleepers), 0);
+    asm.jcc('e', open);
+    this.callOnGeneration('wake', generation);
     asm.jmp(open);
 
     asm.bind(wait);
     asm.vzeroupper();
-    asm.mov(yielder, word('yield'));
     asm.mov(spins, SPINS);
     asm.bind(look);
     asm.cmp(generation, mem(control, CONTROL.generation));
@@ -330,19 +338,31 @@ class ProgramWriter {
     asm.pause();
     asm.sub(spins, 1);
     asm.jcc('ne', look);
-    asm.bind(offer);
+    asm.bind(sleep);
     asm.cmp32(mem(control, CONTROL.abort), 0);
     asm.jcc('ne', open);
-    // rsp is a multiple of 16 but for our return address; Windows wants room for four arguments besides.
-    const room = this.abi === 'win64' ? 40 : 8;
-    asm.sub(rsp, room);
-    asm.call(yielder);
-    asm.add(rsp, room);
-    asm.mov(spins, SPINS_BETWEEN);
-    asm.jmp(look);
+    asm.lockInc32(mem(control, CONTROL.sleepers));
+    this.callOnGeneration('wait', generation);
+    asm.lockDec32(mem(control, CONTROL.sleepers));
+    asm.cmp(generation, mem(control, CONTROL.generation));
+    asm.jcc('e', sleep);
 
     asm.bind(open);
     asm.mov(eax, mem(control, CONTROL.abort));
     asm.ret();
+  }
+
+  /** Calls one of the two functions on the barrier's generation, from within the barrier. */
+  private callOnGeneration(name: 'wait' | 'wake', generation: Gpr): void {
+    const { asm, abi } = this;
+    const [first, second] = abi === 'win64' ? [rcx, edx] : [rdi, esi];
+    asm.mov(rax, this.word(name, 8));
+    asm.lea(first, mem(rbx, CONTROL.generation));
+    asm.mov(second, generation);
+    // rsp is a multiple of 16 but for our return address; Windows wants room for four arguments besides.
+    const room = abi === 'win64' ? 40 : 8;
+    asm.sub(rsp, room);
+    asm.call(rax);
+    asm.add(rsp, room);
   }
 }

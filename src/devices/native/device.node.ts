@@ -13,6 +13,7 @@ import type { Call, Entry } from '../team-worker.js';
 import { type Cpu, Instructions, identify, nativeAbi } from './cpu.node.js';
 import { type Foreign, openForeign } from './foreign.node.js';
 import { type Code, openPages, type Pages, placeCode } from './memory.node.js';
+import { openWaiting, type Waiting } from './waiting.node.js';
 
 export interface NativeOptions extends DeviceOptions {
   /** Default: the best there is here. */
@@ -25,6 +26,7 @@ export interface Machine {
   readonly pages: Pages;
   readonly cpu: Cpu;
   readonly clock: TickClock;
+  readonly waiting: Waiting;
 }
 
 /** Looks once. @throws {ConfigError} that says what is missing */
@@ -42,7 +44,8 @@ async function findMachine(): Promise<Machine> {
   const foreign = await openForeign();
   const pages = openPages(foreign);
   const instructions = new Instructions(foreign, pages);
-  return { foreign, pages, cpu: identify(instructions), clock: new TickClock(instructions) };
+  const clock = new TickClock(instructions);
+  return { foreign, pages, cpu: identify(instructions), clock, waiting: openWaiting(pages) };
 }
 
 export class NativeDevice extends Device<PlacedProgram> {
@@ -147,9 +150,10 @@ class NativeRuntime implements Runtime<PlacedProgram> {
   async prepare({ bytes }: AssembledProgram): Promise<(call: Call) => PlacedProgram> {
     return ({ slots, control }) => {
       const offset = Math.ceil(bytes.byteLength / 64) * 64;
-      const whole = new Uint8Array(offset + 32);
+      const { wait, wake } = this.machine.waiting;
+      const block = [this.heapBase + slots, this.heapBase + control, this.heapBase, wait, wake];
+      const whole = new Uint8Array(offset + 8 * block.length);
       whole.set(bytes);
-      const block = [this.heapBase + slots, this.heapBase + control, this.heapBase, this.machine.pages.yieldAddress];
       new BigUint64Array(whole.buffer, offset, block.length).set(block.map(BigInt));
       const code = placeCode(this.machine.pages, whole);
       return { ...code, callBlock: code.address + offset };

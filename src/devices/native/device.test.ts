@@ -5,7 +5,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { Assembler } from '../../codegen/x64/assembler.js';
-import { eax, ecx, edi, mem, memIndex, r8, r9, rax, rbx, rdx } from '../../codegen/x64/registers.js';
+import { eax, ecx, edi, esi, mem, memIndex, r8, r9, rax, rbx, rdi, rdx } from '../../codegen/x64/registers.js';
 import { ConfigError } from '../../util/errors.js';
 import type { AssembledProgram, LoadedProgram } from '../index.js';
 import { identify } from './cpu.node.js';
@@ -38,7 +38,7 @@ const CONTROL = { bytes: 256, abortOffset: 0, generationOffset: 64 };
 function byHand(write: (asm: Assembler) => void, control: AssembledProgram['control'] = CONTROL): AssembledProgram {
   const asm = new Assembler('avx2');
   write(asm);
-  return { name: 'by hand', bytes: asm.finish(), slots: 2, arenaBytes: 64, control };
+  return { name: 'by hand', bytes: asm.finish(), slots: 2, arenaBytes: 64, control, everyThread: true };
 }
 
 /** The word at slot 1 goes up by the thread's number plus one. */
@@ -52,7 +52,7 @@ const addThreadPlusOne = byHand((asm) => {
   asm.ret();
 });
 
-/** Thread 0 calls the run off; the others wait for that, giving up their processor between looks. */
+/** Thread 0 calls the run off; the others wait for that, asleep between looks. */
 const calledOff = byHand((asm) => {
   const [look, end] = [asm.label(), asm.label()];
   asm.push(rbx); // with it the stack is as calls want it
@@ -66,9 +66,41 @@ const calledOff = byHand((asm) => {
   asm.mov(eax, mem(r8));
   asm.test(eax, eax);
   asm.jcc('ne', end);
-  asm.call(mem(rbx, 24)); // sched_yield
+  asm.mov(rdi, mem(rbx, 8)); // wait on a word that nobody wakes
+  asm.xor(esi, esi);
+  asm.call(mem(rbx, 24));
   asm.jmp(look);
   asm.bind(end);
+  asm.pop(rbx);
+  asm.ret();
+});
+
+/** Thread 0 counts, then raises a word and wakes the others, who wait for that asleep. The stack is as calls want it. */
+const awaited = byHand((asm) => {
+  const [count, look, end] = [asm.label(), asm.label(), asm.label()];
+  asm.push(rbx);
+  asm.mov(rbx, rdx);
+  asm.test(edi, edi);
+  asm.jcc('ne', look);
+  asm.mov(ecx, 400_000_000);
+  asm.bind(count);
+  asm.sub(ecx, 1);
+  asm.jcc('ne', count);
+  asm.mov(rdi, mem(rbx, 8));
+  asm.add(rdi, 128);
+  asm.lockInc32(mem(rdi));
+  asm.call(mem(rbx, 32));
+  asm.jmp(end);
+  asm.bind(look);
+  asm.mov(rdi, mem(rbx, 8));
+  asm.add(rdi, 128);
+  asm.cmp32(mem(rdi), 0);
+  asm.jcc('ne', end);
+  asm.xor(esi, esi);
+  asm.call(mem(rbx, 24));
+  asm.jmp(look);
+  asm.bind(end);
+  asm.xor(eax, eax);
   asm.pop(rbx);
   asm.ret();
 });
@@ -121,6 +153,15 @@ describe.skipIf(noMachineCode !== null)('machine code', () => {
     device.alloc(64 << 20); // the heap grows and stays where it is
     await device.run(program, Int32Array.of(0, word));
     expect(device.i32(word, 1)[0]).toBe((101 * threads * (threads + 1)) / 2);
+  });
+
+  test('threads that wait sleep', async () => {
+    const device = await create({ threads: 3 });
+    const program = await device.load(awaited);
+    const [start, before] = [performance.now(), process.cpuUsage()];
+    for (let i = 0; i < 3; i++) await device.run(program, new Int32Array(2));
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1000).toBeLessThan(1.5 * (performance.now() - start)); // of 3 threads, one computes
   });
 
   test.each([1, 3])('with %i threads a run called off is rejected, and the next one works', async (threads) => {

@@ -17,7 +17,7 @@ export interface Pages {
   unmap(address: number, bytes: number): void;
   /** Asks for pages of 2 MiB in a range that is the caller's already; whether the system takes the advice. */
   adviseHuge(address: number, bytes: number): boolean;
-  /** Address of a C function without arguments that gives the processor to another thread. */
+  /** Address of a C function that gives the processor to another thread, whatever its arguments. */
   readonly yieldAddress: number;
 }
 
