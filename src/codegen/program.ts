@@ -30,6 +30,8 @@ export interface AssembledProgram {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly slots: number;
   readonly arenaBytes: number;
+  /** Whether each thread of a team must enter it: what the assemblers write can be entered by any number. */
+  readonly everyThread?: boolean;
   readonly control: {
     readonly bytes: number;
     readonly abortOffset: number;

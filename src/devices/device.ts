@@ -1,7 +1,7 @@
 /**
  * What every device on this processor has: one memory, and either a team of workers that run programs side by side or the calling thread
- * alone. With a team the calling thread never computes: a page may not block, and Node's event loop stays free. Devices differ in how a
- * program's bytes become something to call: that is their `Runtime`.
+ * alone. With a team the calling thread computes only what is over before workers would be awake (places.ts): a page may not block, and
+ * Node's event loop stays free. Devices differ in how a program's bytes become something to call: that is their `Runtime`.
  */
 
 import type { AssembledProgram, AssembleOptions } from '../codegen/program.js';
@@ -10,6 +10,7 @@ import type { Program } from '../ir/index.js';
 import { ConfigError, invariant } from '../util/errors.js';
 import { ALIGNMENT, createMemory, Heap } from './heap.js';
 import { availableThreads, checkThreads, whyNoThreads } from './host.js';
+import { EventLoopManners, PlaceChoice } from './places.js';
 import { type Binder, boardBytes, DeviceError, Team } from './team.js';
 import type { Call, Entry } from './team-worker.js';
 
@@ -52,6 +53,7 @@ export abstract class Device<Code = unknown> {
   private readonly team: Team<Code> | null;
   private readonly loaded = new Map<number, Resident<Code>>();
   private readonly dropped = new FinalizationRegistry<number>((id) => this.evict(id));
+  private readonly manners = new EventLoopManners();
   private arena = { address: 0, bytes: 0 };
   private tail: Promise<unknown> = Promise.resolve(); // runs wait for each other here
   private nextId = 1;
@@ -116,7 +118,7 @@ export abstract class Device<Code = unknown> {
    */
   async load(assembled: AssembledProgram): Promise<LoadedProgram> {
     this.checkOpen();
-    const { name, slots, arenaBytes, control } = assembled;
+    const { name, slots, arenaBytes, control, everyThread = false } = assembled;
     const place = await this.runtime.prepare(assembled);
     return this.enqueue(async () => {
       this.checkOpen();
@@ -141,7 +143,7 @@ export abstract class Device<Code = unknown> {
         throw error;
       }
       this.team?.load(code, call);
-      this.loaded.set(id, { code, call, control, runHere });
+      this.loaded.set(id, { code, call, control, runHere, places: everyThread ? null : new PlaceChoice() });
       const program = new LoadedProgram(this, id, name, slots, arenaBytes);
       this.dropped.register(program, id, program);
       return program;
@@ -210,21 +212,40 @@ export abstract class Device<Code = unknown> {
     const resident = this.loaded.get(program.id);
     invariant(resident, () => `${program.name}: run after unload`);
     this.reserveArena(program.name, program.arenaBytes);
-    const { call, control, runHere } = resident;
+    const { call, control } = resident;
     const table = this.i32(call.slots, slots.length);
     table.set(slots);
     table[0] = this.arena.address;
     this.bytes(call.control, control.bytes).fill(0);
     before?.(this.arena.address);
     try {
-      if (runHere) runHere(0, 1);
-      else await this.team!.run(call);
+      await this.enter(resident);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new DeviceError(`${this.name}: the run of ${program.name} failed: ${reason}`, { cause: error });
     }
     after?.(this.arena.address);
     return resident;
+  }
+
+  private async enter(resident: Resident<Code>): Promise<void> {
+    const { team } = this;
+    const { code, call, places } = resident;
+    if (team === null) return this.enterHere(resident);
+    if (places === null) return team.run(call);
+    const start = performance.now();
+    if (places.next === 'team') await team.run(call);
+    else {
+      resident.runHere ??= this.runtime.enter(code, call);
+      await this.enterHere(resident);
+    }
+    places.took(performance.now() - start);
+  }
+
+  private async enterHere({ runHere }: Resident<Code>): Promise<void> {
+    runHere!(0, 1);
+    const turn = this.manners.giveWay();
+    if (turn !== null) await turn;
   }
 
   /** Programs share one arena: they run one at a time and keep nothing in it between runs. */
@@ -288,8 +309,10 @@ interface Resident<Code> {
   readonly code: Code;
   readonly call: Call;
   readonly control: AssembledProgram['control'];
-  /** The program's entry when there is no team. */
-  readonly runHere: Entry | null;
+  /** The program's entry in the calling thread, once it has been wanted. */
+  runHere: Entry | null;
+  /** Null where there is no choice. */
+  readonly places: PlaceChoice | null;
 }
 
 /** A memory and the team on it, if there is one. */

@@ -40,6 +40,23 @@ export function onExit(leave: () => void): () => void {
 const leaving = new Set<() => void>();
 let listens = false;
 
+/** Resolves when the event loop has turned: when whatever waits for it has been heard. */
+export function eventLoopTurn(): Promise<void> {
+  const { setImmediate } = globalThis as { setImmediate?: (task: () => void) => unknown };
+  return new Promise((resolve) => {
+    if (setImmediate) {
+      setImmediate(resolve);
+      return;
+    }
+    const { port1, port2 } = new MessageChannel(); // a timer would wait for four milliseconds
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
+}
+
 /** A module of Node's own, or undefined elsewhere. Bundlers for browsers see no import. */
 export function nodeModule<Name extends keyof NodeModules>(name: Name): NodeModules[Name] | undefined {
   const { process } = globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } };
