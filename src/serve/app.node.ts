@@ -1,14 +1,13 @@
 /** The routes of the server, and what a request for a prediction goes through: token, place in the queue, body, decoding, batch. */
 
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { setMaxListeners } from 'node:events';
-import type { IncomingMessage } from 'node:http';
-import type { HttpBindings } from '@hono/node-server';
-import { type Context, Hono } from 'hono';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { likeliest } from '../train/scorer.js';
 import { FormatError } from '../util/errors.js';
 import type { Batcher } from './batcher.js';
 import { type Budget, bodyKind, busy, filesOf, readBody, type Upload } from './body.node.js';
+import type { Buffers } from './buffers.js';
+import { Cancellation, type Signal } from './cancellation.js';
 import type { Decoder } from './decoder.node.js';
 import type { Limits } from './limits.js';
 import type { Metrics } from './metrics.node.js';
@@ -23,6 +22,7 @@ export interface House {
   readonly batcher: Batcher;
   readonly decoder: Decoder;
   readonly budget: Budget;
+  readonly buffers: Buffers;
   readonly metrics: Metrics;
   readonly state: State;
   /** What GET answers with, by path. */
@@ -45,56 +45,71 @@ export interface RequestLine {
   readonly milliseconds: number;
 }
 
-type Env = { Bindings: HttpBindings };
+/** What every request is answered with. */
+interface Reply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
 
-export function makeApp(house: House): Hono<Env> {
-  const app = new Hono<Env>();
-  app.use(async (c, next) => {
-    const start = performance.now();
-    house.state.inFlight++;
-    try {
-      await next();
-    } finally {
-      house.state.inFlight--;
-    }
-    c.res.headers.set('X-Content-Type-Options', 'nosniff');
-    if (house.state.stopping) c.res.headers.set('Connection', 'close');
-    const milliseconds = performance.now() - start;
-    const status = c.env.outgoing.destroyed ? 499 : c.res.status;
-    const path = new URL(c.req.url).pathname;
-    house.metrics.request({ route: routes.has(path) ? path : 'other', status, seconds: milliseconds / 1000 });
-    house.log?.({ method: c.req.method, path, status, milliseconds });
-  });
-  app.post('/predict', (c) => predict(c, house));
-  app.post('/', (c) => predict(c, house));
-  app.get('/healthz', (c) => {
-    const { stopping } = house.state;
-    return c.json({ status: stopping ? 'stopping' : 'ok', model: house.modelName }, stopping ? 503 : 200);
-  });
-  app.get('/metrics', async (c) => {
-    checkToken(c.req.header('authorization'), house.token);
-    return c.body(await house.metrics.text(), 200, { 'Content-Type': house.metrics.contentType });
-  });
-  for (const [path, { type, body, policy }] of house.pages) {
-    const headers = { 'Content-Type': type, ...(policy !== undefined && { 'Content-Security-Policy': policy }) };
-    app.get(path, (c) => c.body(body, 200, headers));
-  }
-  app.notFound((c) => {
-    const path = new URL(c.req.url).pathname;
-    const known = routes.get(path);
-    return refuse(
-      c,
-      known === undefined
-        ? new Refusal(
-            404,
-            'not_found',
-            `There is nothing at this path. Pictures go to POST /predict; GET /openapi.json says more.`,
-          )
-        : new Refusal(405, 'method_not_allowed', `${path} answers to ${known}.`, { Allow: known }),
+export function makeListener(house: House): (incoming: IncomingMessage, outgoing: ServerResponse) => void {
+  return (incoming, outgoing) => void respond(incoming, outgoing, house);
+}
+
+async function respond(incoming: IncomingMessage, outgoing: ServerResponse, house: House): Promise<void> {
+  const start = performance.now();
+  const { state, metrics, log } = house;
+  const { path, query } = targetOf(incoming.url!);
+  const method = incoming.method!;
+  state.inFlight++;
+  const reply = await replyTo({ method, path, query, incoming, outgoing }, house).catch((error) =>
+    refused(error instanceof Refusal ? error : failure(error)),
+  );
+  state.inFlight--;
+  const milliseconds = performance.now() - start;
+  const status = outgoing.destroyed ? 499 : reply.status;
+  metrics.request({ route: routes.has(path) ? path : 'other', status, seconds: milliseconds / 1000 });
+  log?.({ method, path, status, milliseconds });
+  send(reply, incoming, outgoing, state.stopping);
+}
+
+interface Question {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+}
+
+async function replyTo(question: Question, house: House): Promise<Reply> {
+  const { method, path, incoming } = question;
+  const known = routes.get(path);
+  if (known === undefined) {
+    throw new Refusal(
+      404,
+      'not_found',
+      'There is nothing at this path. Pictures go to POST /predict; GET /openapi.json says more.',
     );
-  });
-  app.onError((error, c) => refuse(c, error instanceof Refusal ? error : failure(error)));
-  return app;
+  }
+  if (method === 'POST' && known.includes('POST')) return predict(question, house);
+  if ((method === 'GET' || method === 'HEAD') && known.includes('GET')) {
+    if (path === '/healthz') {
+      const { stopping } = house.state;
+      return json({ status: stopping ? 'stopping' : 'ok', model: house.modelName }, stopping ? 503 : 200);
+    }
+    if (path === '/metrics') {
+      checkToken(incoming.headers.authorization, house.token);
+      const { metrics } = house;
+      return { status: 200, headers: { 'Content-Type': metrics.contentType }, body: await metrics.text() };
+    }
+    const page = house.pages.get(path);
+    if (page !== undefined) {
+      const { type, body, policy } = page;
+      const headers = { 'Content-Type': type, ...(policy !== undefined && { 'Content-Security-Policy': policy }) };
+      return { status: 200, headers, body };
+    }
+  }
+  throw new Refusal(405, 'method_not_allowed', `${path} answers to ${known}.`, { Allow: known });
 }
 
 const routes: ReadonlyMap<string, string> = new Map([
@@ -106,29 +121,68 @@ const routes: ReadonlyMap<string, string> = new Map([
   ['/page.js', 'GET'],
 ]);
 
-async function predict(c: Context<Env>, house: House): Promise<Response> {
+/** A request names a path, or, where it was sent to a proxy, a whole address (RFC 9112, 3.2). */
+function targetOf(url: string): { path: string; query: string } {
+  const target = url.startsWith('/') ? url : url.replace(/^https?:\/\/[^/?]*/i, '');
+  const at = target.indexOf('?');
+  return at < 0 ? { path: target, query: '' } : { path: target.slice(0, at), query: target.slice(at + 1) };
+}
+
+function json(value: unknown, status = 200, headers: Readonly<Record<string, string>> = {}): Reply {
+  return { status, headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(value) };
+}
+
+function refused(refusal: Refusal): Reply {
+  return json(refusal, refusal.status, refusal.headers);
+}
+
+function send(
+  { status, headers, body }: Reply,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  stopping: boolean,
+): void {
+  if (outgoing.destroyed) return;
+  outgoing.writeHead(status, {
+    ...headers,
+    'Content-Length': Buffer.byteLength(body),
+    'X-Content-Type-Options': 'nosniff',
+    ...(stopping && { Connection: 'close' }),
+  });
+  outgoing.end(body);
+  if (!incoming.complete) passOver(incoming);
+}
+
+/** Who is still sending what was refused reads the answer only when it may go on; not for long, though. */
+function passOver(incoming: IncomingMessage): void {
+  const enough = setTimeout(() => incoming.socket.destroySoon(), passingOverMs).unref();
+  incoming.once('close', () => clearTimeout(enough));
+  incoming.resume();
+}
+
+const passingOverMs = 500;
+
+async function predict({ query, incoming, outgoing }: Question, house: House): Promise<Reply> {
   const start = performance.now();
-  const { incoming, outgoing } = c.env;
-  const request = new AbortController();
-  setMaxListeners(0, request.signal); // each picture of a form listens twice
+  const asking = new Cancellation();
   let complete = false;
   const late = setTimeout(
-    () => request.abort(complete ? tooLate(house.limits) : tooSlow(house.limits)),
+    () => asking.abort(complete ? tooLate(house.limits) : tooSlow(house.limits)),
     house.limits.timeoutMs,
   );
   outgoing.once('close', () => {
-    if (!outgoing.writableFinished) request.abort(new ClientGone('the client has left'));
+    if (!outgoing.writableFinished) asking.abort(new ClientGone('the client has left'));
   });
   try {
-    checkToken(c.req.header('authorization'), house.token);
+    checkToken(incoming.headers.authorization, house.token);
     if (house.state.stopping) throw new Refusal(503, 'stopping', 'The server is stopping.', { 'Retry-After': '5' });
-    const top = topOf(c.req.query('top'), house.classes.length);
-    const uploads = await receive(incoming, request.signal, house);
+    const top = topOf(query, house.classes.length);
+    const uploads = await receive(incoming, asking, house);
     complete = true;
-    const answers = await Promise.all(uploads.map((upload) => answerTo(upload, top, request.signal, house)));
+    const answers = await Promise.all(uploads.map((upload) => answerTo(upload, top, asking, house)));
     const about = { model: house.modelName, milliseconds: rounded(performance.now() - start, 2) };
     if (answers.length > 1 && answers.some(({ error }) => error === undefined)) {
-      return c.json({
+      return json({
         pictures: answers.map(({ file, predictions, error }) => ({
           file,
           ...(predictions ? { predictions } : error!.toJSON()),
@@ -138,20 +192,20 @@ async function predict(c: Context<Env>, house: House): Promise<Response> {
     }
     const { predictions, error } = answers[0];
     if (error !== undefined) throw error;
-    return c.json({ predictions, ...about });
+    return json({ predictions, ...about });
   } finally {
     clearTimeout(late);
   }
 }
 
 /** The pictures of a request, counted as coming until `answerTo` has dealt with each. */
-async function receive(incoming: IncomingMessage, signal: AbortSignal, house: House): Promise<Upload[]> {
-  const { limits, state, budget } = house;
+async function receive(incoming: IncomingMessage, signal: Signal, house: House): Promise<Upload[]> {
+  const { limits, state, budget, buffers } = house;
   const kind = bodyKind(incoming);
   checkQueue(1, house);
   state.coming++;
   try {
-    const body = await readBody(incoming, { maxBytes: limits.maxBytes, budget, signal });
+    const body = await readBody(incoming, { maxBytes: limits.maxBytes, budget, buffers, signal });
     if (kind === 'raw') {
       state.coming++;
       return [{ file: null, bytes: body }];
@@ -164,6 +218,7 @@ async function receive(incoming: IncomingMessage, signal: AbortSignal, house: Ho
       return files;
     } finally {
       budget.give(body.length);
+      buffers.give(body.buffer);
     }
   } finally {
     state.coming--;
@@ -178,13 +233,14 @@ interface Answer {
 }
 
 /** Only what the picture itself is to blame for comes back as an error; what concerns the whole request is thrown. */
-async function answerTo({ file, bytes }: Upload, top: number, signal: AbortSignal, house: House): Promise<Answer> {
-  const { decoder, batcher, budget, state, classes, metrics } = house;
+async function answerTo({ file, bytes }: Upload, top: number, signal: Signal, house: House): Promise<Answer> {
+  const { decoder, batcher, budget, buffers, state, classes, metrics } = house;
   const { length } = bytes;
+  let data: Uint8Array;
   let row: Promise<Float32Array>;
   try {
     const start = performance.now();
-    const data = await decoder.decode(bytes, signal);
+    data = await decoder.decode(bytes, signal);
     metrics.decoded((performance.now() - start) / 1000);
     row = batcher.ask({ data, signal });
   } catch (error) {
@@ -196,7 +252,8 @@ async function answerTo({ file, bytes }: Upload, top: number, signal: AbortSigna
     state.coming--;
     batcher.look(); // others may have waited for this one
   }
-  const predictions = likeliest(await row, classes, top).map(({ name, index, probability }) => ({
+  const probabilities = await row.finally(() => buffers.give(data.buffer));
+  const predictions = likeliest(probabilities, classes, top).map(({ name, index, probability }) => ({
     class: name,
     index,
     probability: rounded(probability, 6),
@@ -209,8 +266,9 @@ function checkQueue(more: number, { state, batcher, limits }: House): void {
   if (state.coming + batcher.queued + more > limits.queue) throw busy(`${limits.queue} pictures wait already`);
 }
 
-function topOf(text: string | undefined, classes: number): number {
-  if (text === undefined) return Math.min(5, classes);
+function topOf(query: string, classes: number): number {
+  const text = query === '' ? null : new URLSearchParams(query).get('top');
+  if (text === null) return Math.min(5, classes);
   const top = Number(text);
   if (/^\d{1,6}$/.test(text) && top >= 1) return Math.min(top, classes);
   throw new Refusal(400, 'bad_request', `top is how many classes to answer with: a whole number from 1 to ${classes}.`);
@@ -253,10 +311,6 @@ function tooLate({ timeoutMs }: Limits): Refusal {
 function failure(error: unknown): Refusal {
   if (!(error instanceof ClientGone)) process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
   return new Refusal(500, 'failed', 'The server could not compute this. What went wrong is in its log.');
-}
-
-function refuse(c: Context<Env>, refusal: Refusal): Response {
-  return c.json(refusal.toJSON(), refusal.status, { ...refusal.headers });
 }
 
 function rounded(x: number, digits: number): number {

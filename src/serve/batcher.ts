@@ -7,21 +7,22 @@
  */
 
 import { ConfigError } from '../util/errors.js';
+import type { Signal } from './cancellation.js';
 
 /** The bytes of one prepared picture, and how its asker loses interest. */
 export interface Job {
   readonly data: Uint8Array;
-  readonly signal?: AbortSignal;
+  readonly signal?: Signal;
 }
 
 export interface BatcherOptions {
-  /** Probabilities [N, classes] of N pictures, one behind the other. N is a power of two. */
+  /** Probabilities [N, classes] of N pictures, one behind the other. N is a power of two. The bytes are read until then. */
   readonly score: (inputs: Uint8Array) => Promise<Float32Array>;
   /** Bytes of one picture. */
   readonly size: number;
   /** The most pictures at once; the largest power of two up to it is used. */
   readonly maxBatch?: number;
-  /** How long the first of a batch waits for others that are on their way. */
+  /** How long the first of a batch waits for others that are on their way, at most: never longer than a quarter of what one picture takes. */
   readonly delayMs?: number;
   /** How many pictures are being read or decoded now. With none on their way, nobody is waited for. */
   readonly onTheirWay?: () => number;
@@ -29,6 +30,8 @@ export interface BatcherOptions {
   readonly onDrop?: (size: number) => void;
   readonly onBatch?: (batch: { pictures: number; size: number; milliseconds: number }) => void;
   readonly now?: () => number;
+  /** Does something when what has arrived by now has been read. One batch is computed each time, so that new clients are heard between two. */
+  readonly soon?: (task: () => void) => void;
 }
 
 interface Waiting {
@@ -46,6 +49,8 @@ export class Batcher {
   private waiting: Waiting[] = [];
   private running: Promise<void> | null = null;
   private timer: ReturnType<typeof setTimeout> | null = null;
+  /** Of each size, one batch's pictures: batches run one after another. */
+  private readonly inputs = new Map<number, Uint8Array>();
   private readonly milliseconds = new Map<number, number>();
   private readonly options: Required<Omit<BatcherOptions, 'onBatch' | 'onDrop'>> &
     Pick<BatcherOptions, 'onBatch' | 'onDrop'>;
@@ -53,7 +58,14 @@ export class Batcher {
   private used: readonly number[];
 
   constructor(options: BatcherOptions) {
-    this.options = { maxBatch: 16, delayMs: 2, onTheirWay: () => 0, now: () => performance.now(), ...options };
+    this.options = {
+      maxBatch: 16,
+      delayMs: 2,
+      onTheirWay: () => 0,
+      now: () => performance.now(),
+      soon: queueMicrotask,
+      ...options,
+    };
     const { maxBatch, delayMs } = this.options;
     if (!Number.isSafeInteger(maxBatch) || maxBatch < 1 || !(delayMs >= 0)) {
       throw new ConfigError(
@@ -107,7 +119,8 @@ export class Batcher {
   /** Looks whether a batch should start: called when one has been asked for, has ended, or fewer are on their way than before. */
   look(): void {
     if (this.running !== null || this.waiting.length === 0) return;
-    const { maxBatch, delayMs, onTheirWay, now } = this.options;
+    const { maxBatch, onTheirWay, now } = this.options;
+    const delayMs = this.patience();
     const waited = now() - this.waiting[0].since;
     if (this.waiting.length < maxBatch && onTheirWay() > 0 && waited < delayMs) {
       this.timer ??= setTimeout(() => {
@@ -116,10 +129,17 @@ export class Batcher {
       }, delayMs - waited);
       return;
     }
-    this.running = this.run().finally(() => {
-      this.running = null;
-      this.look();
-    });
+    this.running = new Promise<void>((resolve) => this.options.soon(resolve))
+      .then(() => this.run())
+      .finally(() => {
+        this.running = null;
+        this.look();
+      });
+  }
+
+  /** Where one picture takes a millisecond, waiting two for another would be no gain to anybody. */
+  private patience(): number {
+    return Math.min(this.options.delayMs, (this.milliseconds.get(1) ?? Infinity) / 4);
   }
 
   /** Resolves when nothing waits or runs. */
@@ -143,9 +163,11 @@ export class Batcher {
 
   private async run(): Promise<void> {
     const { score, size, now, onBatch } = this.options;
+    if (this.waiting.length === 0) return; // who asked has left
     const count = this.bestSize(this.waiting.length);
     const batch = this.waiting.splice(0, count);
-    const inputs = new Uint8Array(count * size); // rows that nobody asked for stay 0
+    const inputs = this.inputs.get(count) ?? new Uint8Array(count * size); // rows that nobody asked for hold what they held
+    this.inputs.set(count, inputs);
     for (const [i, { job }] of batch.entries()) inputs.set(job.data, i * size);
     const start = now();
     try {

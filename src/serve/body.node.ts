@@ -4,13 +4,15 @@
  */
 
 import type { IncomingMessage } from 'node:http';
+import type { Buffers } from './buffers.js';
+import type { Signal } from './cancellation.js';
 import { mostFiles } from './limits.js';
 import { Refusal } from './refusal.js';
 
 export interface Upload {
   /** As the form calls it; null for a body that is the picture itself. */
   readonly file: string | null;
-  /** An array buffer of its own. */
+  /** In an array buffer of its own, which may be longer. */
   readonly bytes: Uint8Array;
 }
 
@@ -60,12 +62,12 @@ function unsupported(message: string): Refusal {
 }
 
 /**
- * The whole body. What it takes of `budget` is given back by whoever calls, by its length.
+ * The whole body, in one of the buffers. What it takes of `budget` is given back by whoever calls, by its length.
  * @throws {Refusal} 413 as soon as it is known to be longer than `maxBytes`; 400 if the client stopped in the middle
  */
 export async function readBody(
   incoming: IncomingMessage,
-  { maxBytes, budget, signal }: { maxBytes: number; budget: Budget; signal: AbortSignal },
+  { maxBytes, budget, buffers, signal }: { maxBytes: number; budget: Budget; buffers: Buffers; signal: Signal },
 ): Promise<Uint8Array> {
   const announced = Number(incoming.headers['content-length'] ?? 0);
   if (announced > maxBytes) throw tooLarge(maxBytes);
@@ -91,17 +93,17 @@ export async function readBody(
       incoming.on('data', onData);
       incoming.once('end', resolve);
       incoming.once('error', reject);
-      incoming.once('close', () => reject(new Refusal(400, 'bad_request', 'The body ended too early.')));
+      incoming.once('close', () => {
+        if (!incoming.readableEnded) reject(endedEarly());
+      });
       if (signal.aborted) stop(signal.reason);
       else signal.addEventListener('abort', () => stop(signal.reason), { once: true });
     });
   } catch (error) {
     budget.give(length);
-    throw error instanceof Error && 'code' in error && error.code === 'ECONNRESET'
-      ? new Refusal(400, 'bad_request', 'The body ended too early.')
-      : error;
+    throw error instanceof Error && 'code' in error && error.code === 'ECONNRESET' ? endedEarly() : error;
   }
-  const body = new Uint8Array(length);
+  const body = new Uint8Array(buffers.take(length), 0, length);
   let at = 0;
   for (const piece of pieces) {
     body.set(piece, at);
@@ -135,6 +137,10 @@ export async function filesOf(body: Uint8Array<ArrayBuffer>, contentType: string
       bytes: new Uint8Array(await value.arrayBuffer()),
     })),
   );
+}
+
+function endedEarly(): Refusal {
+  return new Refusal(400, 'bad_request', 'The body ended too early.');
 }
 
 function tooLarge(maxBytes: number): Refusal {

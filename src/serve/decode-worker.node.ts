@@ -1,19 +1,26 @@
 /** The worker of decoder.node.ts: bytes of a file come in, a picture as the model takes it goes out. It knows nothing but what it is sent. */
 
 import { parentPort, workerData } from 'node:worker_threads';
-import { type Decoded, type DecodeJob, decodeAndPrepare, describeError, warmUp } from './decode.node.js';
+import {
+  type Decoded,
+  type DecodeJob,
+  type DecodeTask,
+  decodeAndPrepare,
+  describeError,
+  warmUp,
+} from './decode.node.js';
 
 const port = parentPort!;
 const job = workerData as DecodeJob;
 
-port.on('message', async ({ id, bytes }: { id: number; bytes: Uint8Array }) => {
+port.on('message', async (task: DecodeTask) => {
   let answer: Decoded;
   try {
-    answer = { id, data: await decodeAndPrepare(bytes, job) };
+    answer = { ...task, data: await decodeAndPrepare(task.bytes, job, task.target) };
   } catch (error) {
-    answer = { id, error: describeError(error) };
+    answer = { ...task, error: describeError(error) };
   }
-  port.postMessage(answer, answer.data === undefined ? [] : [answer.data.buffer as ArrayBuffer]);
+  port.postMessage(answer, [task.bytes.buffer as ArrayBuffer, task.target.buffer as ArrayBuffer]);
 });
 await warmUp(job);
 port.postMessage('ready');

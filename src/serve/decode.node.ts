@@ -14,34 +14,55 @@ export interface DecodeJob {
   readonly maxSeconds: number;
 }
 
-/** What a worker answers. */
-export interface Decoded {
+/** A picture for a worker: its bytes, and memory that the result fits into. The worker gives both back. */
+export interface DecodeTask {
   readonly id: number;
-  /** [C, H, W] bytes. */
+  readonly bytes: Uint8Array;
+  readonly target: Uint8Array;
+}
+
+/** What a worker answers. */
+export interface Decoded extends DecodeTask {
+  /** Of the target: [C, H, W] bytes. */
   readonly data?: Uint8Array;
   readonly error?: { readonly name: string; readonly message: string };
 }
 
 let direct: DirectDecoder = () => null;
 
-/** @throws {FormatError} for what is no picture, is damaged or has more than `maxPixels` */
-export async function decodeAndPrepare(bytes: Uint8Array, job: DecodeJob): Promise<Uint8Array> {
+/** Bytes of a picture as the model takes it. */
+export function preparedBytes({ preprocessing: { crop, mean } }: DecodeJob): number {
+  return mean.length * crop[0] * crop[1];
+}
+
+/** The picture in `target`, which has `preparedBytes`. @throws {FormatError} for what is no picture, is damaged or has more than `maxPixels` */
+export async function decodeAndPrepare(bytes: Uint8Array, job: DecodeJob, target: Uint8Array): Promise<Uint8Array> {
   const { channels, maxPixels, maxSeconds } = job;
-  const now = decodeNow(bytes, job, maxPixels);
+  const now = decodeNow(bytes, job, target, maxPixels);
   if (now !== null) return now;
-  return prepare(await decodeInterleaved(bytes, { channels, maxPixels, maxSeconds, name: 'the picture' }), job);
+  return prepare(await decodeInterleaved(bytes, { channels, maxPixels, maxSeconds, name: 'the picture' }), job, target);
 }
 
 /** The same where that can be done at once, in this thread, and the picture is not larger than `mostPixels`; else null. */
-export function decodeNow(bytes: Uint8Array, job: DecodeJob, mostPixels: number): Uint8Array | null {
+export function decodeNow(
+  bytes: Uint8Array,
+  job: DecodeJob,
+  target: Uint8Array,
+  mostPixels: number,
+): Uint8Array | null {
   const picture = direct(bytes, { channels: job.channels, maxPixels: Math.min(mostPixels, job.maxPixels) });
-  return picture === null ? null : prepare(picture, job);
+  return picture === null ? null : prepare(picture, job, target);
 }
 
-function prepare(picture: InterleavedPicture, { channels, fit, preprocessing }: DecodeJob): Uint8Array {
-  if (fit === 'crop') return preprocess(picture, preprocessing).data;
+function prepare(
+  picture: InterleavedPicture,
+  { channels, fit, preprocessing }: DecodeJob,
+  target: Uint8Array,
+): Uint8Array {
+  if (fit === 'crop') return preprocess(picture, preprocessing, target).data;
   const shape = [channels, picture.height, picture.width] as const;
-  return contain({ data: toPlanes(picture, channels), shape }, preprocessing).data;
+  target.set(contain({ data: toPlanes(picture, channels), shape }, preprocessing).data);
+  return target;
 }
 
 /** Loads what decoding needs. libvips is told that requests are what runs side by side, and to remember no pictures. */
@@ -50,7 +71,8 @@ export async function warmUp(job: DecodeJob): Promise<void> {
   sharp.concurrency(1);
   sharp.cache(false);
   direct = await loadDirectDecoder();
-  await decodeAndPrepare(await encodePng({ data: new Uint8Array(64), shape: [1, 8, 8] }), { ...job, maxPixels: 64 });
+  const tiny = await encodePng({ data: new Uint8Array(64), shape: [1, 8, 8] });
+  await decodeAndPrepare(tiny, { ...job, maxPixels: 64 }, new Uint8Array(preparedBytes(job)));
 }
 
 export function describeError(error: unknown): NonNullable<Decoded['error']> {

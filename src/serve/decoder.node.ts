@@ -7,9 +7,21 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { ConfigError, FormatError } from '../util/errors.js';
-import { type Decoded, type DecodeJob, decodeAndPrepare, decodeNow, warmUp } from './decode.node.js';
+import type { Buffers } from './buffers.js';
+import type { Signal } from './cancellation.js';
+import {
+  type Decoded,
+  type DecodeJob,
+  type DecodeTask,
+  decodeAndPrepare,
+  decodeNow,
+  preparedBytes,
+  warmUp,
+} from './decode.node.js';
 
 export interface DecoderOptions extends DecodeJob {
+  /** Where memory for pictures comes from, and where that of bytes goes. */
+  readonly buffers: Buffers;
   /** Pictures decoded at the same time. */
   readonly workers: number;
   /** For one picture. */
@@ -18,7 +30,7 @@ export interface DecoderOptions extends DecodeJob {
 
 interface Task {
   readonly bytes: Uint8Array;
-  readonly signal: AbortSignal;
+  readonly signal: Signal;
   readonly resolve: (data: Uint8Array) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -35,8 +47,10 @@ export class Decoder {
   private readonly waiting: Task[] = [];
   private nextId = 1;
   private closed = false;
+  private readonly pictureBytes: number;
 
   constructor(private readonly options: DecoderOptions) {
+    this.pictureBytes = preparedBytes(options);
     this.seats = Array.from({ length: options.workers }, () => ({ worker: null, ready: false, task: null }));
   }
 
@@ -52,13 +66,26 @@ export class Decoder {
     else await Promise.all(this.seats.map((seat) => this.hire(seat)));
   }
 
-  /** [C, H, W] bytes as the model takes them. The bytes given belong to the decoder from then on. @throws {FormatError} for what is no picture */
-  async decode(bytes: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
-    const now = signal.aborted ? null : decodeNow(bytes, this.options, mostPixelsHere);
-    return now ?? this.decodeLater(bytes, signal);
+  /**
+   * [C, H, W] bytes as the model takes them, in one of the buffers: give it back. The bytes given belong to the decoder from then on.
+   * @throws {FormatError} for what is no picture
+   */
+  async decode(bytes: Uint8Array, signal: Signal): Promise<Uint8Array> {
+    const { buffers } = this.options;
+    if (!signal.aborted && bytes.length <= mostBytesHere) {
+      const target = this.target();
+      const now = decodeNow(bytes, this.options, target, mostPixelsHere);
+      buffers.give(now === null ? target.buffer : bytes.buffer);
+      if (now !== null) return now;
+    }
+    return this.decodeLater(bytes, signal);
   }
 
-  private decodeLater(bytes: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  private target(): Uint8Array {
+    return new Uint8Array(this.options.buffers.take(this.pictureBytes), 0, this.pictureBytes);
+  }
+
+  private decodeLater(bytes: Uint8Array, signal: Signal): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
       const task = { bytes, signal, resolve, reject };
@@ -83,18 +110,22 @@ export class Decoder {
   private give(seat: Seat, task: Task): void {
     const id = this.nextId++;
     seat.task = { ...task, id, timer: setTimeout(() => this.giveUp(seat), this.options.timeoutMs) };
+    const sent: DecodeTask = { id, bytes: task.bytes, target: this.target() };
     if (seat.worker !== null) {
-      seat.worker.postMessage({ id, bytes: task.bytes }, [task.bytes.buffer as ArrayBuffer]);
+      seat.worker.postMessage(sent, [sent.bytes.buffer as ArrayBuffer, sent.target.buffer as ArrayBuffer]);
       return;
     }
-    decodeAndPrepare(task.bytes, this.options).then(
-      (data) => this.take(seat, { id, data }),
-      (error) => this.take(seat, { id, error }),
+    decodeAndPrepare(sent.bytes, this.options, sent.target).then(
+      (data) => this.take(seat, { ...sent, data }),
+      (error) => this.take(seat, { ...sent, error }),
     );
   }
 
-  private take(seat: Seat, { id, data, error }: Decoded): void {
+  private take(seat: Seat, { id, bytes, target, data, error }: Decoded): void {
+    const { buffers } = this.options;
+    buffers.give(bytes.buffer);
     const task = this.release(seat, id);
+    if (task === null || task.signal.aborted || data === undefined) buffers.give(target.buffer);
     if (task === null) return; // an answer that came too late
     if (data !== undefined) task.resolve(data);
     else task.reject(error!.name === 'FormatError' ? new FormatError(error!.message) : new Error(error!.message));
@@ -103,7 +134,7 @@ export class Decoder {
 
   /** Resolves when the worker is ready to decode. */
   private hire(seat: Seat): Promise<void> {
-    const { workers, timeoutMs, ...job } = this.options;
+    const { workers, timeoutMs, buffers, ...job } = this.options;
     const worker = new Worker(workerFile!, { workerData: job satisfies DecodeJob, execArgv: [], env });
     seat.worker = worker;
     return new Promise((resolve, reject) => {
@@ -167,6 +198,8 @@ export class Decoder {
 
 /** Decoding so many takes about as long as sending them to another thread and back: a tenth of a millisecond. */
 const mostPixelsHere = 2 ** 12;
+/** What is longer has more pixels, or much else in it. */
+const mostBytesHere = 2 ** 16;
 
 /** All that workers learn of the environment. */
 const { FOVEA_TURBOJPEG } = process.env;

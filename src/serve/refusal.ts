@@ -23,7 +23,11 @@ export class Refusal extends Error {
     message: string,
     readonly headers: Readonly<Record<string, string>> = {},
   ) {
+    // Nobody reads where it was thrown, and looking that up takes longer than answering.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(message);
+    Error.stackTraceLimit = stackTraceLimit;
   }
 
   toJSON(): { error: { code: RefusalCode; message: string } } {

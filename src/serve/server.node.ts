@@ -6,14 +6,14 @@
 import { createServer, type Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { availableParallelism } from 'node:os';
-import { getRequestListener } from '@hono/node-server';
 import type { Classifier } from '../train/classifier.node.js';
 import { scorer } from '../train/scorer.js';
 import { ConfigError } from '../util/errors.js';
 import { contentSecurityPolicy, renderPage } from '../web/page.js';
-import { makeApp, type RequestLine, type State } from './app.node.js';
+import { makeListener, type RequestLine, type State } from './app.node.js';
 import { Batcher } from './batcher.js';
 import { Budget } from './body.node.js';
+import { Buffers } from './buffers.js';
 import { Decoder } from './decoder.node.js';
 import { defaultLimits, type Limits } from './limits.js';
 import { makeMetrics } from './metrics.node.js';
@@ -59,13 +59,15 @@ export async function serve(classifier: Classifier, options: ServeOptions = {}):
     maxBatch: limits.maxBatch,
     delayMs: limits.batchDelayMs,
     onTheirWay: () => state.coming,
+    soon: setImmediate,
     onDrop: drop,
     onBatch: (batch) => metrics.batch(batch),
   });
+  const buffers = new Buffers(mostKept);
   const workers = Math.max(2, Math.min(4, availableParallelism()));
   const { maxPixels, timeoutMs } = limits;
   const maxSeconds = Math.ceil(timeoutMs / 1000);
-  const decoder = new Decoder({ channels, preprocessing, fit, maxPixels, maxSeconds, workers, timeoutMs });
+  const decoder = new Decoder({ channels, preprocessing, fit, maxPixels, maxSeconds, workers, timeoutMs, buffers });
   const metrics = makeMetrics({
     waiting: () => batcher.queued,
     decoding: () => decoder.queued,
@@ -89,11 +91,8 @@ export async function serve(classifier: Classifier, options: ServeOptions = {}):
   ]);
   const budget = new Budget(Math.max(8 * limits.maxBytes, smallestBudget));
   const log = onRequest ?? null;
-  const app = makeApp({ modelName, classes, limits, token, batcher, decoder, budget, metrics, state, pages, log });
-  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false }) as (
-    incoming: IncomingMessage,
-    outgoing: ServerResponse,
-  ) => void;
+  const house = { modelName, classes, limits, token, batcher, decoder, budget, buffers, metrics, state, pages, log };
+  const listener = makeListener(house);
   const http = createServer(
     {
       maxHeaderSize: 16_384,
@@ -136,6 +135,9 @@ export async function serve(classifier: Classifier, options: ServeOptions = {}):
     },
   };
 }
+
+/** Bytes of memory that waits for the next requests. */
+const mostKept = 32_000_000;
 
 /** A full queue of pictures from a telephone must fit, whatever the limit of one. */
 const smallestBudget = 256_000_000;

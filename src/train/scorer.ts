@@ -13,7 +13,7 @@ import { type Normalization, type Prediction, rowsOf } from './evaluate.js';
 export interface Scorer {
   readonly classes: readonly string[];
   /**
-   * Bytes of some pictures, one behind the other, [N, C, H, W] → probabilities [N, classes]. The bytes are the scorer's from then on.
+   * Bytes of some pictures, one behind the other, [N, C, H, W] → probabilities [N, classes]. Leave the bytes as they are until the promise resolves.
    * Each new N is compiled first.
    */
   score(inputs: Uint8Array): Promise<Float32Array>;

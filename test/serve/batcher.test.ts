@@ -79,7 +79,7 @@ describe('Batcher', () => {
 
   it('waits the delay for those on their way, and no longer than until they are there', async () => {
     let coming = 2;
-    const { batcher, batches } = play(() => 5, { delayMs: 100, onTheirWay: () => coming });
+    const { batcher, batches } = play(() => 400, { delayMs: 100, onTheirWay: () => coming });
     const warm = batcher.warmUp();
     await vi.runAllTimersAsync();
     await warm;
@@ -90,13 +90,42 @@ describe('Batcher', () => {
     coming = 0;
     void ask(batcher, 2);
     await vi.runAllTimersAsync();
-    expect([await first, batches]).toEqual([45, [{ pictures: 2, size: 2 }]]);
+    expect([await first, batches]).toEqual([440, [{ pictures: 2, size: 2 }]]);
 
     coming = 1;
     const second = ask(batcher, 3).then(() => Date.now());
     const asked = Date.now();
     await vi.runAllTimersAsync();
-    expect((await second) - asked).toBe(105);
+    expect((await second) - asked).toBe(500);
+  });
+
+  it('waits for others no longer than a quarter of what one picture takes', async () => {
+    const { batcher } = play(() => 20, { delayMs: 100, onTheirWay: () => 1 });
+    const warm = batcher.warmUp();
+    await vi.runAllTimersAsync();
+    await warm;
+    const start = Date.now();
+    const answer = ask(batcher, 1).then(() => Date.now() - start);
+    await vi.runAllTimersAsync();
+    expect(await answer).toBe(25);
+  });
+
+  it('computes one batch each time that arrivals have been read, of all that wait by then', async () => {
+    const rounds: (() => void)[] = [];
+    const { batcher, batches } = play(() => 10, { maxBatch: 4, soon: (task) => void rounds.push(task) });
+    const warm = batcher.warmUp();
+    await vi.runAllTimersAsync();
+    await warm;
+    const answers = Array.from({ length: 6 }, (_, x) => ask(batcher, x));
+    for (const pictures of [[4], [4, 2]]) {
+      await vi.runAllTimersAsync();
+      expect(rounds).toHaveLength(1);
+      rounds.pop()!();
+      await vi.runAllTimersAsync();
+      expect(batches.map((batch) => batch.pictures)).toEqual(pictures);
+    }
+    await Promise.all(answers);
+    expect(rounds).toEqual([]);
   });
 
   it('takes large batches where they pay, small ones where two at once take twice as long', async () => {
@@ -119,6 +148,7 @@ describe('Batcher', () => {
     const { batcher, batches } = play(() => 10, { maxBatch: 1 });
     const leave = [new AbortController(), new AbortController()];
     const answers = [ask(batcher, 1, leave[0].signal), ask(batcher, 2, leave[1].signal), ask(batcher, 3)];
+    await vi.advanceTimersByTimeAsync(1); // the first runs
     const settled = Promise.allSettled(answers);
     for (const { abort } of leave.map((l) => ({ abort: () => l.abort(new Error('gone')) }))) abort();
     expect(batcher.queued).toBe(1);

@@ -13,6 +13,7 @@ import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 // @ts-expect-error: plain JavaScript, which runs before there is anything to compile with
 import { bundleWeb } from '../../scripts/web.mjs';
+import { Buffers } from '../../src/serve/buffers.js';
 import type { Decoder, DecoderOptions } from '../../src/serve/decoder.node.js';
 import { makeRun, png } from './house.js';
 
@@ -203,7 +204,8 @@ describe('the workers that decode', () => {
     };
     const preprocessing = { resize: 8, crop: [8, 8], interpolation: 'bilinear', mean: [0], std: [1] } as const;
     const job = { channels: 1, preprocessing, fit: 'crop', maxPixels: 20_000_000, maxSeconds: 60 } as const;
-    const decoder = new module.Decoder({ ...job, workers: 2, timeoutMs: 20_000, ...options });
+    const buffers = new Buffers(2 ** 20);
+    const decoder = new module.Decoder({ ...job, buffers, workers: 2, timeoutMs: 20_000, ...options });
     await decoder.start();
     return decoder;
   };
@@ -214,6 +216,7 @@ describe('the workers that decode', () => {
     const bytes = await Promise.all(Array.from({ length: 12 }, (_, i) => png(i)));
     const decoded = await Promise.all(bytes.map((b) => decoder.decode(b, forever)));
     expect(decoded.map(({ length }) => length)).toEqual(new Array(12).fill(64));
+    expect(new Set(decoded.map(({ buffer }) => buffer)).size).toBe(12);
     expect(new Set(decoded.map(String)).size).toBe(12);
     await expect(decoder.decode(Uint8Array.of(1, 2, 3), forever)).rejects.toMatchObject({ name: 'FormatError' });
     await decoder.close();
