@@ -9,6 +9,7 @@ import { type Budget, bodyKind, busy, filesOf, readBody, type Upload } from './b
 import type { Buffers } from './buffers.js';
 import { Cancellation, type Signal } from './cancellation.js';
 import type { Decoder } from './decoder.node.js';
+import type { YoungGarbage } from './garbage.node.js';
 import type { Limits } from './limits.js';
 import type { Metrics } from './metrics.node.js';
 import { ClientGone, Refusal } from './refusal.js';
@@ -23,6 +24,7 @@ export interface House {
   readonly decoder: Decoder;
   readonly budget: Budget;
   readonly buffers: Buffers;
+  readonly garbage: YoungGarbage;
   readonly metrics: Metrics;
   readonly state: State;
   /** What GET answers with, by path. */
@@ -58,7 +60,7 @@ export function makeListener(house: House): (incoming: IncomingMessage, outgoing
 
 async function respond(incoming: IncomingMessage, outgoing: ServerResponse, house: House): Promise<void> {
   const start = performance.now();
-  const { state, metrics, log } = house;
+  const { state, metrics, garbage, log } = house;
   const { path, query } = targetOf(incoming.url!);
   const method = incoming.method!;
   state.inFlight++;
@@ -71,6 +73,7 @@ async function respond(incoming: IncomingMessage, outgoing: ServerResponse, hous
   metrics.request({ route: routes.has(path) ? path : 'other', status, seconds: milliseconds / 1000 });
   log?.({ method, path, status, milliseconds });
   send(reply, incoming, outgoing, state.stopping);
+  garbage.cameThrough(incoming.socket);
 }
 
 interface Question {

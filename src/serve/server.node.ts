@@ -15,6 +15,7 @@ import { Batcher } from './batcher.js';
 import { Budget } from './body.node.js';
 import { Buffers } from './buffers.js';
 import { Decoder } from './decoder.node.js';
+import { YoungGarbage } from './garbage.node.js';
 import { defaultLimits, type Limits } from './limits.js';
 import { makeMetrics } from './metrics.node.js';
 import { openApi } from './openapi.js';
@@ -64,6 +65,7 @@ export async function serve(classifier: Classifier, options: ServeOptions = {}):
     onBatch: (batch) => metrics.batch(batch),
   });
   const buffers = new Buffers(mostKept);
+  const garbage = new YoungGarbage();
   const workers = Math.max(2, Math.min(4, availableParallelism()));
   const { maxPixels, timeoutMs } = limits;
   const maxSeconds = Math.ceil(timeoutMs / 1000);
@@ -91,7 +93,21 @@ export async function serve(classifier: Classifier, options: ServeOptions = {}):
   ]);
   const budget = new Budget(Math.max(8 * limits.maxBytes, smallestBudget));
   const log = onRequest ?? null;
-  const house = { modelName, classes, limits, token, batcher, decoder, budget, buffers, metrics, state, pages, log };
+  const house = {
+    modelName,
+    classes,
+    limits,
+    token,
+    batcher,
+    decoder,
+    budget,
+    buffers,
+    garbage,
+    metrics,
+    state,
+    pages,
+    log,
+  };
   const listener = makeListener(house);
   const http = createServer(
     {
