@@ -4,8 +4,11 @@
  *
  *   node scripts/run-ts.mjs bench/serve.ts [--seconds 10] [--models classic,mobilenet_v2] [--json FILE] [--cli FILE] [--options "--threads 1"]
  *
- * The server is a process of its own, the clients share this one. Loads: `single`, one client without a pause; `paused`, one that pauses between two requests,
- * so that it finds everybody asleep, as most requests do; `closed`, 64 clients, each of which asks
+ * Beside it, in turns, a bare node:http server answers the same loads. It reads the body, waits as long as the model's single request takes longer than its own, busily, and
+ * answers: what it loses of time is lost to queueing, to the clients and to the machine.
+ *
+ * The servers are processes of their own, the clients share this one. Loads: `single`, one client without a pause; `paused`, one that pauses between two requests,
+ * so that it finds everybody asleep, as most requests do; `1/s each`, 64 clients that pause for a second; `closed`, 64 clients, each of which asks
  * again as soon as it has its answer, so that 64 requests wait whatever the server does; `20 %` and so on, 64 clients that pause between two requests so
  * that together they ask for that share of what `closed` got answered.
  */
@@ -50,13 +53,22 @@ interface Load {
   /** Answers to bad requests, by status; 'closed' where the connection was. */
   readonly refusals: Readonly<Record<string, number>>;
   readonly residentMB: number;
+  /** Of the bare server under the same load. */
+  readonly bareP99: number;
+}
+
+interface Result {
+  readonly model: string;
+  /** Median of the bare server's single request, ms. */
+  readonly bareSingle: number;
+  readonly loads: readonly Load[];
 }
 
 const tooLarge = 11_000_000;
 /** What of it is under way before the refusal is read: 100 Mbit/s for 20 ms. */
 const sentOfTooLarge = new Uint8Array(250_000);
 const folder = await mkdtemp(join(tmpdir(), 'fovea-serve-'));
-const results: { model: string; loads: Load[] }[] = [];
+const results: Result[] = [];
 try {
   for (const model of values.models.split(',')) results.push(await measure(model));
 } finally {
@@ -70,44 +82,64 @@ if (values.json !== undefined) {
   );
 }
 
-async function measure(model: string): Promise<{ model: string; loads: Load[] }> {
+async function measure(model: string): Promise<Result> {
   const run = join(folder, model);
   const { shape, picture } = await makeRun(model, run);
   const server = await start(run);
   const bodies = { picture, cut: picture.slice(0, picture.length >> 1) };
+  const once = (server: Running, load: Partial<Drive> = {}) =>
+    drive(server, bodies, { count: 1, seconds, badShare: 0, thinkMs: 0, ...load });
   console.log(`\n${model} [${shape}], pictures of ${picture.length} bytes, server on ${availableParallelism()} cores`);
-  console.log('load         req/s   p50 ms   p95 ms   p99 ms    worst   p99/single   good   lost    bad  refusals');
+  let bare: Running | null = null;
   try {
-    await drive(server, bodies, { count: 1, seconds: Math.min(2, seconds), badShare: 0, thinkMs: 0 }); // warm
-    const single = await drive(server, bodies, { count: 1, seconds, badShare: 0, thinkMs: 0 });
-    const loads = [{ ...single, name: 'single' }];
-    show(loads[0], single.p50);
-    const paused = await drive(server, bodies, { count: 1, seconds, badShare: 0, thinkMs: 10 });
-    loads.push({ ...paused, name: 'paused' });
-    show(loads[1], single.p50);
-    const closed = await drive(server, bodies, { count: clients, seconds, badShare: 0.2, thinkMs: 0 });
-    loads.push({ ...closed, name: 'closed' });
-    show(loads[2], single.p50);
+    const warm = { seconds: Math.min(2, seconds) };
+    await once(server, warm);
+    const single = await once(server);
+    bare = await startBare(0);
+    await once(bare, warm);
+    const own = await once(bare, warm);
+    await bare.stop();
+    bare = await startBare(Math.max(0, single.p50 - own.p50));
+    await once(bare, warm);
+    const bareSingle = await once(bare);
+
+    console.log(
+      'load         req/s   p50 ms   p95 ms   p99 ms    worst   p99/single   bare: p99 ms  p99/single   good   lost    bad  refusals',
+    );
+    const loads: Load[] = [];
+    const compare = async (name: string, load: Partial<Drive>) => {
+      const ours = load.count === undefined && load.thinkMs === undefined ? single : await once(server, load);
+      const theirs = ours === single ? bareSingle : await once(bare!, load);
+      loads.push({ name, ...ours, bareP99: theirs.p99 });
+      show(loads.at(-1)!, single.p50, bareSingle.p50);
+      return ours;
+    };
+    await compare('single', {});
+    await compare('paused', { thinkMs: 10 });
+    const many = { count: clients, badShare: 0.2 };
+    await compare('1/s each', { ...many, thinkMs: 1000 });
+    const closed = await compare('closed', many);
     for (const share of shares) {
       const thinkMs = (1000 * clients) / (share * closed.requestsPerSecond) - 2 * single.p50;
-      const thinking = await drive(server, bodies, { count: clients, seconds, badShare: 0.2, thinkMs });
-      loads.push({ ...thinking, name: `${100 * share} %` });
-      show(loads.at(-1)!, single.p50);
+      await compare(`${100 * share} %`, { ...many, thinkMs });
     }
-    return { model, loads };
+    return { model, bareSingle: bareSingle.p50, loads };
   } finally {
+    await bare?.stop();
     await server.stop();
   }
 }
 
 function show(
-  { name, requestsPerSecond, p50, p95, p99, worst, good, lost, bad, refusals }: Load,
+  { name, requestsPerSecond, p50, p95, p99, worst, bareP99, good, lost, bad, refusals }: Load,
   single: number,
+  bareSingle: number,
 ): void {
   const ms = (x: number) => x.toFixed(1).padStart(8);
   const statuses = Object.entries(refusals).map(([status, n]) => `${status}: ${n}`).join(', '); // biome-ignore format: one thought
   console.log(
     `${name.padEnd(9)}${requestsPerSecond.toFixed(0).padStart(9)} ${ms(p50)} ${ms(p95)} ${ms(p99)} ${ms(worst)} ${(p99 / single).toFixed(1).padStart(12)}` +
+      `${ms(bareP99).padStart(15)}${(bareP99 / bareSingle).toFixed(1).padStart(12)}` +
       ` ${String(good).padStart(6)} ${String(lost).padStart(6)} ${String(bad).padStart(6)}  ${statuses}`,
   );
 }
@@ -136,6 +168,39 @@ async function start(run: string): Promise<Running> {
     };
   }
   throw new Error('the server did not start');
+}
+
+/** Refuses what is announced to be too large, as `fovea serve` does; whatever else comes takes it so many milliseconds of arithmetic. */
+async function startBare(busyMs: number): Promise<Running> {
+  const code = `
+    const server = require('node:http').createServer((incoming, outgoing) => {
+      const answer = (status) => {
+        const body = JSON.stringify({ predictions: [], milliseconds: 0 });
+        outgoing.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': body.length }).end(body);
+      };
+      incoming.on('error', () => {});
+      if (Number(incoming.headers['content-length']) > 10_000_000) {
+        incoming.resume();
+        return answer(413);
+      }
+      incoming.on('data', () => {}).on('end', () => {
+        const end = performance.now() + ${busyMs};
+        while (performance.now() < end);
+        answer(200);
+      });
+    });
+    server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+    process.on('SIGTERM', () => process.exit(0));`;
+  const child: ChildProcess = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  const port = await new Promise<number>((resolve) => child.stdout!.once('data', (text) => resolve(Number(text))));
+  return {
+    port,
+    stop: async () => {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
 }
 
 /** A run with weights as they are drawn: what it answers does not matter here. */
@@ -209,7 +274,7 @@ async function drive(
   { port }: Running,
   bodies: Bodies,
   { count, seconds, badShare, thinkMs }: Drive,
-): Promise<Omit<Load, 'name'>> {
+): Promise<Omit<Load, 'name' | 'bareP99'>> {
   const agent = new Agent({ keepAlive: true, maxSockets: 2 * count });
   const times: number[] = [];
   const refusals: Record<string, number> = {};
@@ -236,7 +301,7 @@ async function drive(
   };
   await Promise.all(Array.from({ length: count }, client));
   const elapsed = (lastAnswer - begin) / 1000; // without the last pauses
-  const metrics = await text(port, '/metrics');
+  const metrics = await text(port, '/metrics'); // of the bare server, nothing
   agent.destroy();
   times.sort((a, b) => a - b);
   const at = (share: number) => times[Math.min(times.length - 1, Math.floor(share * times.length))];
