@@ -45,7 +45,12 @@ export function command(): Command {
       'what requests must carry as Authorization: Bearer (default: FOVEA_TOKEN of the environment)',
     )
     .option('--max-batch <n>', 'pictures computed together, at most', wholeNumber(), 16)
-    .option('--batch-delay-ms <n>', 'how long a picture waits for others that are on their way, at most', wholeNumber(0), 2)
+    .option(
+      '--batch-delay-ms <n>',
+      'how long a picture waits for others that are on their way, at most',
+      wholeNumber(0),
+      2,
+    )
     .addOption(
       new Option('--max-bytes <size>', 'of a request: 500kB, 10MB …').argParser(amount).default(10_000_000, '10MB'),
     )
