@@ -14,12 +14,10 @@ const port = parentPort!;
 const job = workerData as DecodeJob;
 
 port.on('message', async (task: DecodeTask) => {
-  let answer: Decoded;
-  try {
-    answer = { ...task, data: await decodeAndPrepare(task.bytes, job, task.target) };
-  } catch (error) {
-    answer = { ...task, error: describeError(error) };
-  }
+  const answer: Decoded = await decodeAndPrepare(task.bytes, job, task.target).then(
+    () => task,
+    (error) => ({ ...task, error: describeError(error) }),
+  );
   port.postMessage(answer, [task.bytes.buffer as ArrayBuffer, task.target.buffer as ArrayBuffer]);
 });
 await warmUp(job);

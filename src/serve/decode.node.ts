@@ -21,10 +21,8 @@ export interface DecodeTask {
   readonly target: Uint8Array;
 }
 
-/** What a worker answers. */
+/** What a worker answers: [C, H, W] bytes in the target, unless there is an error. */
 export interface Decoded extends DecodeTask {
-  /** Of the target: [C, H, W] bytes. */
-  readonly data?: Uint8Array;
   readonly error?: { readonly name: string; readonly message: string };
 }
 

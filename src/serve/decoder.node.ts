@@ -116,19 +116,19 @@ export class Decoder {
       return;
     }
     decodeAndPrepare(sent.bytes, this.options, sent.target).then(
-      (data) => this.take(seat, { ...sent, data }),
+      () => this.take(seat, sent),
       (error) => this.take(seat, { ...sent, error }),
     );
   }
 
-  private take(seat: Seat, { id, bytes, target, data, error }: Decoded): void {
+  private take(seat: Seat, { id, bytes, target, error }: Decoded): void {
     const { buffers } = this.options;
     buffers.give(bytes.buffer);
     const task = this.release(seat, id);
-    if (task === null || task.signal.aborted || data === undefined) buffers.give(target.buffer);
+    if (task === null || task.signal.aborted || error !== undefined) buffers.give(target.buffer);
     if (task === null) return; // an answer that came too late
-    if (data !== undefined) task.resolve(data);
-    else task.reject(error!.name === 'FormatError' ? new FormatError(error!.message) : new Error(error!.message));
+    if (error === undefined) task.resolve(target);
+    else task.reject(error.name === 'FormatError' ? new FormatError(error.message) : new Error(error.message));
     this.next();
   }
 
